@@ -1,0 +1,79 @@
+# `make venv` prepares everything; the other targets call it when it is needed.
+# PYTHON chooses the interpreter: make venv PYTHON=python3.14
+PYTHON ?=
+PYTEST_ARGS ?=
+
+venv := .venv
+bin := $(venv)/bin
+installed := $(venv)/.installed
+compile = $(bin)/uv pip compile --quiet --no-config --upgrade --universal --python-version 3.11 --generate-hashes \
+	--no-header --no-annotate --no-emit-index-url --no-emit-find-links
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test check format bench test-lambda test-dynamodb test-clients lock clean
+.SILENT:
+
+help:
+	echo 'make venv           the virtual environment in $(venv), from requirements-dev.lock'
+	echo 'make demo           a server, a scripted model and a client, with no key'
+	echo 'make test           every test that needs nothing but Python, with coverage'
+	echo 'make check          formatting, lint, types (mypy, pyright) and the arrows between packages'
+	echo 'make format         write the formatting that check asks for'
+	echo 'make bench          the benchmarks'
+	echo 'make test-lambda    the tests that need the emulator of the Lambda runtime'
+	echo 'make test-dynamodb  the tests that need an emulator of DynamoDB'
+	echo 'make test-clients   the tests that drive clients of other languages; needs node'
+	echo 'make lock           resolve the lock files again'
+	echo 'make clean          remove what these targets made, $(venv) included'
+
+venv: $(installed)
+
+$(installed): requirements-dev.lock pyproject.toml .ci/venv
+	.ci/venv '$(venv)' '$(PYTHON)'
+	touch $@
+
+demo: $(installed)
+	$(bin)/pinnace demo
+
+test: $(installed)
+	$(bin)/pytest -n auto -m 'not lambda and not dynamodb and not clients' --cov --cov-report=term $(PYTEST_ARGS)
+
+check: $(installed)
+	$(bin)/ruff format --check --quiet . || { echo 'make format writes what ruff format asks for' >&2; exit 1; }
+	$(bin)/ruff check --quiet .
+	$(bin)/mypy
+	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(bin)/pyright
+	$(bin)/lint-imports --no-cache
+
+format: $(installed)
+	$(bin)/ruff check --quiet --fix-only .
+	$(bin)/ruff format --quiet .
+
+bench: $(installed)
+	$(bin)/pinnace benchmark
+
+# pytest answers 5 where no test has the marker, which is no failure of these.
+test-lambda: $(installed)
+	$(bin)/pytest -m lambda $(PYTEST_ARGS) || [ $$? -eq 5 ]
+
+test-dynamodb: $(installed)
+	$(bin)/pytest -m dynamodb $(PYTEST_ARGS) || [ $$? -eq 5 ]
+
+test-clients: $(installed)
+	if ! command -v node >/dev/null 2>&1 || ! command -v npm >/dev/null 2>&1; then \
+		echo 'test-clients: skipped, because node and npm are not installed here'; exit 0; \
+	fi; \
+	if [ -f tests/clients/package-lock.json ]; then \
+		npm ci --prefix tests/clients --silent --no-audit --no-fund || exit 1; \
+	fi; \
+	$(bin)/pytest -m clients $(PYTEST_ARGS) || [ $$? -eq 5 ]
+
+# With no configuration of the machine's, so that none of it shows in the files; the second follows the first's choices.
+lock: $(installed)
+	env -u UV_FIND_LINKS $(compile) --extra all --group dev -o requirements-dev.lock pyproject.toml
+	env -u UV_FIND_LINKS $(compile) --extra all -c requirements-dev.lock -o requirements.lock pyproject.toml
+
+clean:
+	rm -rf $(venv) build dist htmlcov .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache \
+		.ruff_cache .schemathesis tests/clients/node_modules
+	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""Knows that adapters are imported one by one, by `pinnace.core.wiring` alone; it must not import any."""

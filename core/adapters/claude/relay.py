@@ -1,0 +1,260 @@
+"""Knows how calls to the model's API go from a child to the upstream and back, unchanged; it must not know frames or profiles.
+
+Why there is one (`docs/decisions/0004-relay.md`): a child's tools can read its environment, so it holds a token that is
+good for nothing but this relay; the CLI's account of a failure loses `retry-after` and rewrites the message; and the CLI
+calls again by itself where a caller asked for one call. The relay listens on loopback alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hmac
+import logging
+import socket
+from collections.abc import MutableMapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from pinnace.core.adapters.claude.options import Credential, CredentialKind
+from pinnace.core.errors import UpstreamFailed
+
+if TYPE_CHECKING:
+    import httpx
+
+log = logging.getLogger("pinnace.relay")
+
+Message = MutableMapping[str, Any]
+#: What the CLI sends and the upstream must not get: hop-by-hop headers, and those that the relay decides.
+DROPPED = frozenset(
+    b"host connection content-length transfer-encoding x-api-key authorization accept-encoding anthropic-dangerous-direct-browser-access".split()
+)
+RETURNED = frozenset("content-type request-id retry-after".split())
+CLOSED = b'{"type":"error","error":{"type":"invalid_request_error","message":"this run makes no further call"}}'
+
+
+@dataclass(slots=True)
+class Channel:
+    """What one child may do on its present run, and what became of it.
+
+    `allowance` is how many calls it may still make (None: any number). `betas` and `version` replace the CLI's own headers
+    where they are given; `absent` is text to cut out of the body, which stands for fields that the caller did not send.
+    """
+
+    allowance: int | None = 0
+    betas: str | None = None
+    more_betas: str = ""
+    version: str | None = None
+    absent: tuple[bytes, ...] = ()
+    calls: int = 0
+    failure: UpstreamFailed | None = None
+    _open: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def begin(
+        self,
+        *,
+        allowance: int | None,
+        betas: str | None = None,
+        more_betas: str = "",
+        version: str | None = None,
+        absent: tuple[bytes, ...] = (),
+    ) -> None:
+        """Start a run with nothing of the last one left."""
+        self.allowance, self.betas, self.more_betas = allowance, betas, more_betas
+        self.version, self.absent = version, absent
+        self.calls, self.failure = 0, None
+
+    def close(self) -> None:
+        """Let no further call through."""
+        self.allowance = 0
+
+
+class Relay:
+    """The loopback server between children and the upstream; `start` and `aclose` are idempotent."""
+
+    def __init__(self, credential: Credential, *, timeout: float = 600.0) -> None:
+        self._credential = credential
+        self._timeout = timeout
+        self._channels: dict[str, Channel] = {}
+        self._server: asyncio.Server | None = None
+        self._client: httpx.AsyncClient | None = None
+        self._port = 0
+
+    @property
+    def url(self) -> str:
+        """Where children reach it; valid after `start`."""
+        return f"http://127.0.0.1:{self._port}"
+
+    async def start(self) -> None:
+        if self._server is not None:
+            return
+        import httpx  # 340 ms of import that a control-plane function must not pay
+
+        self._client = httpx.AsyncClient(
+            base_url=self._credential.base_url,
+            timeout=httpx.Timeout(self._timeout, connect=30.0),
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=64),
+        )
+        config = uvicorn.Config(self._answer, lifespan="off", log_config=None, access_log=False, ws="none", http="httptools")
+        config.load()
+        state = ServerState()
+        listener = socket.create_server(("127.0.0.1", 0), backlog=512)
+        self._port = listener.getsockname()[1]
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(lambda: HttpToolsProtocol(config, state, {}), sock=listener)
+
+    async def aclose(self) -> None:
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        if self._client is not None:
+            await self._client.aclose()
+            self._client = None
+
+    def admit(self, token: str) -> Channel:
+        """Let the holder of `token` in."""
+        return self._channels.setdefault(token, Channel())
+
+    def dismiss(self, token: str) -> None:
+        self._channels.pop(token, None)
+
+    def _channel(self, headers: dict[bytes, bytes]) -> Channel | None:
+        given = headers.get(b"x-api-key", b"") or headers.get(b"authorization", b"").removeprefix(b"Bearer ")
+        found = None
+        for token, channel in self._channels.items():
+            if hmac.compare_digest(token.encode(), given):
+                found = channel
+        return found
+
+    async def _answer(self, scope: Message, receive: Any, send: Any) -> None:
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        channel = self._channel(headers)
+        path: str = scope["path"]
+        if channel is None:
+            await _reply(send, 401, b'{"type":"error","error":{"type":"authentication_error","message":"unknown token"}}')
+        elif scope["method"] in ("HEAD", "GET"):
+            await _reply(send, 200, b"")
+        elif path not in ("/v1/messages", "/v1/messages/count_tokens"):
+            await _reply(send, 404, b'{"type":"error","error":{"type":"not_found_error","message":"not relayed"}}')
+        else:
+            await self._relay(channel, scope, headers, receive, send)
+
+    async def _relay(self, channel: Channel, scope: Message, headers: dict[bytes, bytes], receive: Any, send: Any) -> None:
+        body = await _body(receive)
+        if channel.allowance is not None and channel.allowance <= 0:
+            await _reply(send, 400, CLOSED)
+            return
+        if channel.allowance is not None:
+            channel.allowance -= 1
+        channel.calls += 1
+        call = asyncio.ensure_future(self._forward(channel, scope, headers, _without(body, channel.absent), send))
+        gone = asyncio.ensure_future(receive())
+        try:
+            await asyncio.wait({call, gone}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            gone.cancel()
+            call.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await call
+
+    async def _forward(self, channel: Channel, scope: Message, headers: dict[bytes, bytes], body: bytes, send: Any) -> None:
+        import httpx
+
+        assert self._client is not None  # noqa: S101 - the server runs only between start and aclose
+        query = scope["query_string"].decode()
+        target = scope["path"] + (f"?{query}" if query else "")
+        begun = False
+        try:
+            async with self._client.stream("POST", target, headers=self._headers(channel, headers), content=body) as answer:
+                if answer.status_code >= 400:
+                    content = await answer.aread()
+                    channel.failure = failure(answer.status_code, dict(answer.headers), content)
+                    await _reply(send, answer.status_code, content, _returned(answer))
+                    return
+                await send({"type": "http.response.start", "status": answer.status_code, "headers": _returned(answer)})
+                begun = True
+                async for chunk in answer.aiter_raw():
+                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+        except httpx.HTTPError as error:
+            channel.failure = UpstreamFailed(_broken(error, begun), status=None)
+            log.warning("upstream call broke", extra={"error": type(error).__name__, "begun": begun})
+            await _break_off(send, begun)
+
+    def _headers(self, channel: Channel, headers: dict[bytes, bytes]) -> dict[bytes, bytes]:
+        passed = {name: value for name, value in headers.items() if name not in DROPPED}
+        passed[b"accept-encoding"] = b"identity"
+        secret = self._credential.secret.encode()
+        if self._credential.kind is CredentialKind.AUTH_TOKEN:
+            passed[b"authorization"] = b"Bearer " + secret
+        else:
+            passed[b"x-api-key"] = secret
+        betas = passed.pop(b"anthropic-beta", b"").decode() if channel.betas is None else channel.betas
+        betas = ",".join(part for part in (betas, channel.more_betas) if part)
+        if betas:
+            passed[b"anthropic-beta"] = betas.encode()
+        else:
+            passed.pop(b"anthropic-beta", None)
+        if channel.version is not None:
+            passed[b"anthropic-version"] = channel.version.encode()
+        return passed
+
+
+def failure(status: int, headers: dict[str, str], content: bytes) -> UpstreamFailed:
+    """Read the upstream's refusal: its own type and message where it gave them."""
+    kind, message = None, f"The model's API answered with status {status}."
+    with contextlib.suppress(orjson.JSONDecodeError, KeyError, TypeError):
+        error = orjson.loads(content)["error"]
+        kind, message = str(error["type"]), str(error["message"])
+    retry_after = None
+    with contextlib.suppress(ValueError):
+        retry_after = float(headers.get("retry-after", ""))
+    return UpstreamFailed(message, status=status, kind=kind, retry_after=retry_after)
+
+
+def _without(body: bytes, absent: tuple[bytes, ...]) -> bytes:
+    for part in absent:
+        body = body.replace(part + b",", b"", 1) if part + b"," in body else body.replace(b"," + part, b"", 1)
+    return body
+
+
+def _broken(error: httpx.HTTPError, begun: bool) -> str:
+    import httpx
+
+    if isinstance(error, httpx.TimeoutException):
+        return "The model's API did not answer in time."
+    return "The connection to the model's API broke " + ("in the middle of the answer." if begun else "before it answered.")
+
+
+def _returned(answer: httpx.Response) -> list[tuple[bytes, bytes]]:
+    return [(name.encode(), value.encode()) for name, value in answer.headers.items() if name in RETURNED]
+
+
+async def _break_off(send: Any, begun: bool) -> None:
+    """End a broken call so that the CLI sees a failure, and no connection of its own is left half open."""
+    error = b'{"type":"error","error":{"type":"api_error","message":"connection broken"}}'
+    if begun:
+        await send({"type": "http.response.body", "body": b"event: error\ndata: " + error + b"\n\n", "more_body": False})
+    else:
+        await _reply(send, 502, error)
+
+
+async def _body(receive: Any) -> bytes:
+    parts: list[bytes] = []
+    while True:
+        message = await receive()
+        parts.append(message.get("body", b""))
+        if not message.get("more_body"):
+            return b"".join(parts)
+
+
+async def _reply(send: Any, status: int, body: bytes, headers: list[tuple[bytes, bytes]] | None = None) -> None:
+    given = headers or [(b"content-type", b"application/json")]
+    given = [*given, (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": given})
+    await send({"type": "http.response.body", "body": body, "more_body": False})

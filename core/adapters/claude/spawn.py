@@ -1,0 +1,140 @@
+"""Knows the flags, the environment and the directories that a child is started with; it must not start one.
+
+The environment is built from an allow-list: a child's Bash tool shows all of it to whoever prompts the agent.
+"""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pinnace.core.adapters.claude.guardian import MARK
+from pinnace.core.adapters.claude.options import AgentOptions, CliOptions, CredentialKind
+from pinnace.core.model.run import Profile
+
+#: What a child may see of the server's environment: where programs are, language, time zone, certificates and proxies.
+INHERITED = (
+    "PATH LANG LC_ALL LC_CTYPE TZ SHELL SSL_CERT_FILE SSL_CERT_DIR NODE_EXTRA_CA_CERTS "
+    "HTTP_PROXY HTTPS_PROXY NO_PROXY ALL_PROXY http_proxy https_proxy no_proxy all_proxy"
+).split()
+#: The CLI's own variables that choose models; they hold no secret.
+CLI_VARIABLES = (
+    "ANTHROPIC_MODEL ANTHROPIC_SMALL_FAST_MODEL ANTHROPIC_DEFAULT_OPUS_MODEL ANTHROPIC_DEFAULT_SONNET_MODEL "
+    "ANTHROPIC_DEFAULT_HAIKU_MODEL CLAUDE_CODE_SUBAGENT_MODEL"
+).split()
+FIXED = {
+    "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+    "DISABLE_AUTOUPDATER": "1",
+    # A call that fails must be seen to fail: the CLI's own second chances would be billed to the caller unseen.
+    "CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK": "1",
+    "CLAUDE_CODE_DISABLE_MODEL_ACCESS_FALLBACK": "1",
+    "CLAUDE_CODE_DISABLE_REFUSAL_FALLBACK": "1",
+    "CLAUDE_CODE_DISABLE_REFUSAL_RETRY": "1",
+    "CLAUDE_CODE_DISABLE_LEGACY_MODEL_REMAP": "1",
+}
+#: Without these the CLI adds thinking, effort, context management and its own prompt history to a caller's request.
+MESSAGES_ONLY = {
+    "CLAUDE_CODE_MAX_RETRIES": "0",
+    "CLAUDE_CODE_DISABLE_THINKING": "1",
+    "CLAUDE_CODE_EFFORT_LEVEL": "unset",
+    "CLAUDE_CODE_DISABLE_EXPERIMENTAL_BETAS": "1",
+    "CLAUDE_CODE_SKIP_PROMPT_HISTORY": "1",
+    "CLAUDE_CODE_DISABLE_FILE_CHECKPOINTING": "1",
+}
+STREAM_JSON = (
+    "-p",
+    "--input-format=stream-json",
+    "--output-format=stream-json",
+    "--verbose",
+    "--include-partial-messages",
+    "--no-session-persistence",
+)
+#: The name of the MCP server that offers the caller's tools to the agent.
+CALLER = "caller"
+TOOL_PREFIX = f"mcp__{CALLER}__"
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """Everything that starts one child; `mark` names it in its environment, `directory` is its own and is removed after it."""
+
+    mark: str
+    profile: Profile
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+    directory: Path
+    token: str
+
+    @property
+    def work(self) -> Path:
+        """The directory that it works in."""
+        return self.directory / "work"
+
+
+def launch(profile: Profile, cli: CliOptions, agent: AgentOptions, relay_url: str | None) -> Launch:
+    """Decide how a child of `profile` starts; `relay_url` is where it reaches the model's API, None for straight."""
+    mark = secrets.token_hex(8)
+    token = f"sk-ant-pinnace-{secrets.token_urlsafe(32)}"
+    directory = cli.run_directory / mark
+    environment = {name: cli.inherited[name] for name in (*INHERITED, *CLI_VARIABLES) if name in cli.inherited}
+    environment |= FIXED | {"CLAUDE_CODE_MAX_RETRIES": str(cli.agent_retries)}
+    if profile is Profile.MESSAGES:
+        environment |= MESSAGES_ONLY
+    environment |= _authentication(cli, relay_url, token) | dict(cli.extra_environment)
+    environment |= {
+        MARK: mark,
+        "HOME": str(directory / "home"),
+        "CLAUDE_CONFIG_DIR": str(directory / "home" / ".claude"),
+        "TMPDIR": str(directory / "tmp"),
+        "CLAUDE_CODE_TMPDIR": str(directory / "tmp"),
+    }
+    return Launch(mark, profile, (str(cli.path), *flags(profile, cli, agent)), environment, directory, token)
+
+
+def flags(profile: Profile, cli: CliOptions, agent: AgentOptions) -> tuple[str, ...]:
+    """The command line of a child, every option and its value as one word, so that no value can pass for an option."""
+    if profile is Profile.MESSAGES:
+        bare = () if cli.credential.kind is CredentialKind.OAUTH_TOKEN else ("--bare",)
+        return (*STREAM_JSON, *bare, "--tools=", "--max-turns=1", "--strict-mcp-config", "--setting-sources=")
+    allowed = ",".join((*agent.allowed_tools, f"{TOOL_PREFIX}*"))
+    chosen = [
+        f"--allowedTools={allowed}",
+        f"--permission-mode={agent.permission_mode}",
+        f"--max-turns={agent.max_turns}",
+        f"--setting-sources={','.join(agent.setting_sources)}",
+    ]
+    if agent.disallowed_tools:
+        chosen.append(f"--disallowedTools={','.join(agent.disallowed_tools)}")
+    return (*STREAM_JSON, "--await-claim", *chosen)
+
+
+def make_directories(started: Launch) -> None:
+    """Create the child's directories, readable by the server's user alone."""
+    started.directory.mkdir(mode=0o700, parents=True)
+    for name in ("home", "work", "tmp"):
+        (started.directory / name).mkdir(mode=0o700)
+
+
+def fill_workspace(started: Launch, agent: AgentOptions) -> Path:
+    """Give the agent its working directory: a copy of the configured workspace, the workspace itself, or an empty one."""
+    if agent.workspace is None:
+        return started.work
+    if agent.shared:
+        return agent.workspace
+    shutil.copytree(agent.workspace, started.work, symlinks=True, dirs_exist_ok=True)
+    return started.work
+
+
+def _authentication(cli: CliOptions, relay_url: str | None, token: str) -> dict[str, str]:
+    credential = cli.credential
+    if relay_url is not None:
+        # `ASSUME_FIRST_PARTY`: behind the relay is the API that the CLI would have talked to.
+        first_party = {"CLAUDE_CODE_ASSUME_FIRST_PARTY_BASE_URL": "1"} if "anthropic.com" in credential.base_url else {}
+        return {"ANTHROPIC_BASE_URL": relay_url, "ANTHROPIC_API_KEY": token} | first_party
+    environment = dict(credential.environment)
+    if credential.kind is CredentialKind.OAUTH_TOKEN:
+        environment |= {"CLAUDE_CODE_OAUTH_TOKEN": credential.secret, "ANTHROPIC_BASE_URL": credential.base_url}
+    return environment

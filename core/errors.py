@@ -1,0 +1,166 @@
+"""Knows every way a call can fail, as one tree of facts; it must not know HTTP, Anthropic's or anyone's wire.
+
+::
+
+    PinnaceError
+    +-- RequestRejected            the caller must change something
+    |   +-- InvalidRequest         a field is wrong; `path` names it
+    |   +-- Unauthenticated        no key, or one that is not known
+    |   +-- BillingRefused         there is no money for this
+    |   +-- PermissionRefused      the key is known and may not do this
+    |   +-- NotFound               no such model, path or object
+    |   +-- MethodRefused          the path exists, the method does not
+    |   +-- Conflicted             somebody else is at it
+    |   +-- RequestTooLarge        more bytes than `limit`
+    |   +-- RateLimited            come back after `retry_after` seconds
+    +-- UpstreamFailed             the model's API said no; its status, type and message are kept
+    +-- RunFailed                  the run broke on this side
+    |   +-- CliUnavailable         the Claude Code CLI cannot be started
+    |   +-- CliBroke               it died, hung, flooded or spoke garbage
+    |   +-- RunTimedOut            it took longer than it may
+    |   +-- RunCancelled           somebody stopped it, and the caller is still there
+    |   +-- Overloaded             more calls are waiting than the queue holds
+    +-- Misconfigured              the configuration cannot be served; `key` names the setting
+
+Each error carries fields, so that a renderer chooses the words and the shape (`pinnace.core.wire`). `str(error)` is safe to
+show to a caller: it holds no path, no key and no traceback.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+class PinnaceError(Exception):
+    """The root of the tree; `message` is one sentence that says what is wrong and what to change."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class RequestRejected(PinnaceError):
+    """The call is refused before anything ran; the caller must change it."""
+
+
+class InvalidRequest(RequestRejected):
+    """A field has a value that cannot be served.
+
+    `path` is the field in dotted form (`messages.0.content.1.source`), or None when the body as a whole is wrong.
+    `details` goes to the client as `error.details`.
+    """
+
+    def __init__(self, message: str, *, path: str | None = None, details: Mapping[str, Any] | None = None) -> None:
+        super().__init__(f"{path}: {message}" if path else message)
+        self.path = path
+        self.details = details
+
+
+class Unauthenticated(RequestRejected):
+    """There is no key, or it is not one that this server knows."""
+
+
+class BillingRefused(RequestRejected):
+    """A budget has nothing left for this call."""
+
+
+class PermissionRefused(RequestRejected):
+    """The key is good, and is not allowed to do this."""
+
+
+class NotFound(RequestRejected):
+    """There is no such thing, or it belongs to someone else: the two answer alike."""
+
+
+class MethodRefused(RequestRejected):
+    """The path exists and does not take this method; `allowed` lists those that it takes."""
+
+    def __init__(self, message: str, *, allowed: tuple[str, ...]) -> None:
+        super().__init__(message)
+        self.allowed = allowed
+
+
+class Conflicted(RequestRejected):
+    """The object is in use or in another state; `retry_after` is in seconds when waiting helps."""
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class RequestTooLarge(RequestRejected):
+    """The body has more than `limit` bytes."""
+
+    def __init__(self, message: str, *, limit: int) -> None:
+        super().__init__(message)
+        self.limit = limit
+
+
+class RateLimited(RequestRejected):
+    """The key has used up its rate; `retry_after` is in seconds."""
+
+    def __init__(self, message: str, *, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class UpstreamFailed(PinnaceError):
+    """The model's API refused or broke.
+
+    `status` is its HTTP status, or None when the connection broke before or within an answer; `kind` is the type it
+    gave (`overloaded_error`), or None when it gave none; `retry_after` is in seconds.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None,
+        kind: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.kind = kind
+        self.retry_after = retry_after
+
+
+class RunFailed(PinnaceError):
+    """The run broke on this side; the request may be good."""
+
+
+class CliUnavailable(RunFailed):
+    """The Claude Code CLI cannot be started here."""
+
+
+class CliBroke(RunFailed):
+    """The CLI died, hung, flooded or spoke garbage in the middle of a run."""
+
+
+class RunTimedOut(RunFailed):
+    """The run took longer than `seconds`."""
+
+    def __init__(self, message: str, *, seconds: float) -> None:
+        super().__init__(message)
+        self.seconds = seconds
+
+
+class RunCancelled(RunFailed):
+    """The run was stopped on purpose, by a shutdown or a cancel, while the caller was still there."""
+
+
+class Overloaded(RunFailed):
+    """As many calls wait as may wait; `retry_after` is in seconds."""
+
+    def __init__(self, message: str, *, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class Misconfigured(PinnaceError):
+    """The configuration cannot be served; `key` is the setting as its user writes it."""
+
+    def __init__(self, message: str, *, key: str | None = None) -> None:
+        super().__init__(f"{key}: {message}" if key else message)
+        self.key = key
