@@ -35,6 +35,18 @@ class Run(Protocol):
     @property
     def outcome(self) -> Outcome: ...
 
+    @property
+    def stop_reason(self) -> str | None:
+        """Why the run ended, where the model's own last `stop_reason` does not say it."""
+        ...
+
+
+class RunContext(AbstractAsyncContextManager[Run, None], Protocol):
+    """A run before it is entered; its `outcome` may be read after it has been left, also when entering it failed."""
+
+    @property
+    def outcome(self) -> Outcome: ...
+
 
 class AgentRunner(Protocol):
     """Runs calls on the Claude Code CLI.
@@ -44,7 +56,7 @@ class AgentRunner(Protocol):
     project never serves another. `prepare` and `aclose` are idempotent; after `aclose` no child process is left.
     """
 
-    def run(self, request: RunRequest) -> AbstractAsyncContextManager[Run]: ...
+    def run(self, request: RunRequest) -> RunContext: ...
 
     async def prepare(self) -> None:
         """Park spares, so that the first call finds one."""

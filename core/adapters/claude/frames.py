@@ -185,10 +185,13 @@ def control(request_id: str, subtype: str, **fields: Any) -> Json:
     return {"type": "control_request", "request_id": request_id, "request": request}
 
 
-def extra_body(request_id: str, body: Mapping[str, Any]) -> Json:
-    """Merge `body` into the next calls to the model's API; the setting stays until it is replaced."""
+def call_settings(request_id: str, model: str, body: Mapping[str, Any]) -> Json:
+    """Choose the model, and merge `body` into the next calls to its API; both stay until they are replaced.
+
+    `set_model` would do the first as well, but may first try the model with a call of its own.
+    """
     text = orjson.dumps(body).decode()
-    return control(request_id, "apply_flag_settings", settings={"env": {"CLAUDE_CODE_EXTRA_BODY": text}})
+    return control(request_id, "apply_flag_settings", settings={"model": model, "env": {"CLAUDE_CODE_EXTRA_BODY": text}})
 
 
 def user_turn(uuid: str, content: str | Sequence[Mapping[str, Any]], *, answered: bool = True) -> Json:

@@ -37,17 +37,31 @@ def marked(mark: str) -> Iterator[int]:
                 yield int(entry)
 
 
-def kill(pid: int, mark: str) -> None:
-    """Kill a child, its process group, and whatever carries its mark, until nothing new appears."""
-    for attempt in range(5):
-        found = [other for other in marked(mark) if other != os.getpid()]
-        for target in {*found, *([pid] if attempt == 0 else [])}:
+def kill_marked(mark: str) -> None:
+    """Kill whatever carries `mark`, until nothing new appears."""
+    for _ in range(5):
+        found = [pid for pid in marked(mark) if pid != os.getpid()]
+        for pid in found:
             try:
-                os.kill(target, signal.SIGKILL)
+                os.kill(pid, signal.SIGKILL)
             except OSError:
                 continue
         if not found:
             return
+
+
+def kill(pid: int, mark: str) -> None:
+    """Kill a child and whatever carries its mark.
+
+    Where there is no `/proc` to find marks in, the child's process group is what can be had.
+    """
+    if os.path.isdir("/proc/self"):
+        kill_marked(mark)
+        return
+    try:
+        os.killpg(pid, signal.SIGKILL)
+    except OSError:
+        return
 
 
 def main() -> None:

@@ -100,7 +100,9 @@ class Relay:
             timeout=httpx.Timeout(self._timeout, connect=30.0),
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=64),
         )
-        config = uvicorn.Config(self._answer, lifespan="off", log_config=None, access_log=False, ws="none", http="httptools")
+        config = uvicorn.Config(
+            self._answer, interface="asgi3", proxy_headers=False, lifespan="off", log_config=None, access_log=False, ws="none"
+        )
         config.load()
         state = ServerState()
         listener = socket.create_server(("127.0.0.1", 0), backlog=512)
@@ -152,6 +154,11 @@ class Relay:
         if channel.allowance is not None:
             channel.allowance -= 1
         channel.calls += 1
+        if not all(part in body for part in channel.absent):
+            print("BODY", body[:1500], channel.absent)
+            channel.failure = UpstreamFailed("The request did not reach the model's API as it was made.", status=None)
+            await _reply(send, 400, CLOSED)
+            return
         call = asyncio.ensure_future(self._forward(channel, scope, headers, _without(body, channel.absent), send))
         gone = asyncio.ensure_future(receive())
         try:

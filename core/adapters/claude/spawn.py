@@ -74,8 +74,13 @@ class Launch:
         return self.directory / "work"
 
 
-def launch(profile: Profile, cli: CliOptions, agent: AgentOptions, relay_url: str | None) -> Launch:
-    """Decide how a child of `profile` starts; `relay_url` is where it reaches the model's API, None for straight."""
+def launch(
+    profile: Profile, cli: CliOptions, agent: AgentOptions, relay_url: str | None, *, claimable: bool = True
+) -> Launch:
+    """Decide how a child of `profile` starts.
+
+    `relay_url` is where it reaches the model's API, None for straight; `claimable` parks an agent as a spare.
+    """
     mark = secrets.token_hex(8)
     token = f"sk-ant-pinnace-{secrets.token_urlsafe(32)}"
     directory = cli.run_directory / mark
@@ -91,10 +96,10 @@ def launch(profile: Profile, cli: CliOptions, agent: AgentOptions, relay_url: st
         "TMPDIR": str(directory / "tmp"),
         "CLAUDE_CODE_TMPDIR": str(directory / "tmp"),
     }
-    return Launch(mark, profile, (str(cli.path), *flags(profile, cli, agent)), environment, directory, token)
+    return Launch(mark, profile, (str(cli.path), *flags(profile, cli, agent, claimable=claimable)), environment, directory, token)
 
 
-def flags(profile: Profile, cli: CliOptions, agent: AgentOptions) -> tuple[str, ...]:
+def flags(profile: Profile, cli: CliOptions, agent: AgentOptions, *, claimable: bool = True) -> tuple[str, ...]:
     """The command line of a child, every option and its value as one word, so that no value can pass for an option."""
     if profile is Profile.MESSAGES:
         bare = () if cli.credential.kind is CredentialKind.OAUTH_TOKEN else ("--bare",)
@@ -108,7 +113,8 @@ def flags(profile: Profile, cli: CliOptions, agent: AgentOptions) -> tuple[str, 
     ]
     if agent.disallowed_tools:
         chosen.append(f"--disallowedTools={','.join(agent.disallowed_tools)}")
-    return (*STREAM_JSON, "--await-claim", *chosen)
+    parked = ("--await-claim",) if claimable else ()
+    return (*STREAM_JSON, *parked, *chosen)
 
 
 def make_directories(started: Launch) -> None:

@@ -1,0 +1,68 @@
+"""Knows how to offer the CLI as the `AgentRunner` port; it must not know frames."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from pinnace.core.adapters.claude.agent import AgentRun, Conversation
+from pinnace.core.adapters.claude.holding import Holding
+from pinnace.core.adapters.claude.messages import MessagesRun
+from pinnace.core.adapters.claude.options import AgentOptions, CliOptions, PoolOptions
+from pinnace.core.adapters.claude.pool import Pool
+from pinnace.core.adapters.claude.run import BaseRun
+from pinnace.core.model.catalog import ModelInfo
+from pinnace.core.model.run import PoolStats, Profile, RunRequest
+from pinnace.core.ports import Clock
+
+#: The API documents this date for a model whose release is not known.
+UNKNOWN_DATE = "1970-01-01T00:00:00Z"
+
+
+class ClaudeRunner:
+    """`AgentRunner` on the Claude Code CLI."""
+
+    def __init__(self, cli: CliOptions, agent: AgentOptions, options: PoolOptions, clock: Clock) -> None:
+        self._cli, self._agent, self._options, self._clock = cli, agent, options, clock
+        self._pool = Pool(cli, agent, options, clock)
+        self._holding: Holding[Conversation] = Holding(self._pool, options.hold)
+        self._greeting: Mapping[str, Any] | None = None
+
+    def run(self, request: RunRequest) -> BaseRun:
+        if request.profile is Profile.MESSAGES:
+            return MessagesRun(self._pool, self._cli, self._clock, request)
+        return AgentRun(self._pool, self._cli, self._clock, request).serve(self._agent, self._holding)
+
+    async def prepare(self) -> None:
+        await self._pool.prepare()
+
+    async def models(self) -> list[ModelInfo]:
+        found: dict[str, ModelInfo] = {}
+        for entry in (await self._greet()).get("models", []):
+            model_id = entry.get("resolvedModel") or entry["value"]
+            known = found.get(model_id)
+            aliases = (*(known.aliases if known else ()), entry["value"])
+            found[model_id] = ModelInfo(model_id, _display_name(entry), UNKNOWN_DATE, aliases=aliases)
+        return list(found.values())
+
+    async def version(self) -> str:
+        return str((await self._greet()).get("claude_code_version", ""))
+
+    def stats(self) -> PoolStats:
+        return self._pool.stats()
+
+    async def aclose(self, grace: float) -> None:
+        await self._pool.aclose(grace)
+
+    async def _greet(self) -> Mapping[str, Any]:
+        if self._greeting is None:
+            self._greeting = await self._pool.greeting()
+        return self._greeting
+
+
+def _display_name(entry: Mapping[str, Any]) -> str:
+    """`Opus 5.5 · Best for …` and `Default (currently Opus 5.5) · …` both say the model's own name."""
+    text = str(entry.get("description", ""))
+    named = re.search(r"([A-Z][a-z]+ \d+(?:\.\d+)?)", text)
+    return f"Claude {named.group(1)}" if named else str(entry.get("displayName") or entry["value"])
