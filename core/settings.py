@@ -1,0 +1,258 @@
+"""Knows every setting, its default and its bounds, parsed once into one frozen value; it must not know what uses it.
+
+Sources, the first one that names a setting wins: arguments, `PINNACE_…` variables, `.env` in the current directory,
+`pinnace.toml`. Nothing is read when this module is imported.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import platformdirs
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+
+from pinnace.core.errors import Misconfigured
+from pinnace.core.model.run import Isolation, MessageMode, Profile
+
+PREFIX = "PINNACE_"
+#: Variables whose place is deeper than their name says.
+ALIASES = {"PINNACE_CLI_PATH": "PINNACE_CLI__PATH"}
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class CompatSettings(_Section):
+    """How closely old and new API versions are held apart."""
+
+    strict: bool = Field(False, description="Refuse what the caller's `anthropic-version` no longer has.")
+
+
+class MessagesSettings(_Section):
+    """The `messages` profile."""
+
+    isolation: Isolation = Field(
+        Isolation.PROJECT, description="`project`: a process is rewound and serves its project again; `process`: one call each."
+    )
+    spares: int = Field(1, ge=0, le=64, description="Processes parked before a request is known.")
+
+
+class AgentSettings(_Section):
+    """The `agent` profile."""
+
+    isolation: Isolation = Field(
+        Isolation.PROCESS, description="`process`: one conversation a process. Tools leave traces, so `project` serves no more."
+    )
+    spares: int = Field(1, ge=0, le=64, description="Processes parked before a request is known.")
+    allowed_tools: tuple[str, ...] = Field(
+        ("Read", "Glob", "Grep"), description="Claude Code's tools that run without asking, in its own rule syntax."
+    )
+    disallowed_tools: tuple[str, ...] = Field((), description="Claude Code's tools that never run, in its own rule syntax.")
+    permission_mode: Literal["default", "acceptEdits", "plan", "dontAsk", "bypassPermissions"] = Field(
+        "default", description="Claude Code's permission mode; what would ask is denied."
+    )
+    max_turns: int = Field(50, ge=1, le=10_000, description="Calls to the model in one run.")
+    workspace: Path | None = Field(None, description="A directory that each conversation starts with a copy of.")
+    share_workspace: bool = Field(False, description="Work in the workspace itself instead of a copy.")
+    system_prompt: Literal["append", "replace"] = Field(
+        "append", description="Whether the caller's `system` follows Claude Code's own prompt or replaces it."
+    )
+    setting_sources: tuple[Literal["user", "project", "local"], ...] = Field(
+        ("project",), description="Where Claude Code reads its settings, skills, commands, hooks and subagents."
+    )
+    message_mode: MessageMode = Field(
+        MessageMode.IGNORE, description="How the agent's steps show where `x-sdk-message-mode` does not say."
+    )
+
+
+class PoolSettings(_Section):
+    """The pool of CLI processes."""
+
+    max_processes: int = Field(16, ge=1, le=1024, description="Processes that may live at once; each holds about 100 MB.")
+    max_waiting: int = Field(256, ge=0, description="Calls that may wait for a process; more get a 529.")
+    max_turns: int = Field(500, ge=1, description="Calls after which a process is replaced.")
+    max_age: float = Field(3600.0, gt=0, description="Seconds after which a process is replaced.")
+    max_memory_mb: int = Field(700, ge=64, description="Resident memory, in MiB, at which a process is replaced.")
+    idle_seconds: float = Field(300.0, gt=0, description="Seconds after which an idle process ends.")
+    hold_seconds: float = Field(60.0, ge=0, description="Seconds that an agent's process waits for its conversation's next turn.")
+    concurrent_starts: int = Field(2, ge=1, description="Processes that may be starting at once.")
+    start_timeout: float = Field(60.0, gt=0, description="Seconds within which a process must answer.")
+
+
+class CliSettings(_Section):
+    """The Claude Code CLI."""
+
+    path: Path | None = Field(None, description="The binary; without it the one that `claude-agent-sdk` bundles.")
+    environment: dict[str, str] = Field(default_factory=dict, description="More variables for the CLI; its tools can read them.")
+    retries: int = Field(2, ge=0, le=10, description="The CLI's own retries of a call, in the `agent` profile.")
+    silence_seconds: float = Field(300.0, gt=0, description="Seconds without a word after which the CLI counts as hung.")
+    expected_version: str = Field("2.1.329", description="Another version is served, with a warning.")
+
+
+class Settings(BaseSettings):
+    """All settings of one server."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter="__", frozen=True, extra="forbid")
+
+    host: str = Field("127.0.0.1", description="The address to listen on; any but loopback needs `api_key`.")
+    port: int = Field(8787, ge=0, le=65535, description="The port to listen on; 0 takes a free one.")
+    api_key: SecretStr | None = Field(None, min_length=1, description="The key that callers must send.")
+    data_dir: Path = Field(
+        default_factory=lambda: Path(platformdirs.user_data_dir("pinnace")), description="Where everything that is kept lies."
+    )
+    default_profile: Profile = Field(Profile.AGENT, description="The profile where neither header nor prefix names one.")
+    project: str = Field("default", min_length=1, max_length=128, description="The project of `api_key`.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least that is logged.")
+    log_format: Literal["json", "text"] = Field("json", description="One JSON object a line, or text for a person.")
+    max_body_bytes: int = Field(33_554_432, ge=1024, description="The largest body of a request, in bytes.")
+    ping_seconds: float = Field(15.0, gt=0, description="Seconds of silence in a stream before a ping.")
+    request_timeout: float = Field(600.0, gt=0, description="Seconds that a call may take.")
+    drain_seconds: float = Field(30.0, ge=0, description="Seconds that running calls may take to end on SIGTERM.")
+    cors_origins: tuple[str, ...] = Field((), description="Origins whose pages may call this server.")
+    compat: CompatSettings = Field(default_factory=CompatSettings)
+    messages: MessagesSettings = Field(default_factory=MessagesSettings)
+    agent: AgentSettings = Field(default_factory=AgentSettings)
+    pool: PoolSettings = Field(default_factory=PoolSettings)
+    cli: CliSettings = Field(default_factory=CliSettings)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what `load` hands over; the environment is never read behind its back."""
+        return (init_settings,)
+
+    @model_validator(mode="after")
+    def _workspace_exists(self) -> Settings:
+        if self.agent.workspace is not None and not self.agent.workspace.is_dir():
+            raise ValueError("agent.workspace: must be a directory that exists")
+        return self
+
+    def public(self) -> dict[str, Any]:
+        """What may be shown: no secret, no value of the CLI's environment."""
+        shown = self.model_dump(mode="json")
+        shown["api_key"] = None if self.api_key is None else "set"
+        shown["cli"]["environment"] = dict.fromkeys(self.cli.environment, "set")
+        return shown
+
+
+def load(environ: Mapping[str, str] | None = None, config: Path | None = None, **overrides: Any) -> Settings:
+    """Parse the settings.
+
+    Args:
+        environ: The environment, by default that of this process.
+        config: A `pinnace.toml` that must exist; by default the one in the current directory, if there is one.
+        overrides: Settings that win over everything; None means not given.
+
+    Raises:
+        Misconfigured: a value cannot be served; `key` names it as its user wrote it.
+    """
+    given = dict(os.environ if environ is None else environ)
+    for name, place in ALIASES.items():
+        if name in given:
+            given.setdefault(place, given.pop(name))
+    from_file = _read_toml(config)
+    from_variables = _read_variables(given)
+    from_arguments = {name: value for name, value in overrides.items() if value is not None}
+    try:
+        return Settings(**_merge(_merge(from_file, from_variables), from_arguments))
+    except ValidationError as error:
+        first = error.errors()[0]
+        path = [str(part) for part in first["loc"]]
+        raise Misconfigured(_explain(first), key=_as_written(path, from_variables)) from error
+
+
+def unknown_variables(environ: Mapping[str, str]) -> list[str]:
+    """Name the `PINNACE_…` variables that are no settings, most likely misspelt."""
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    known |= {*ALIASES, "PINNACE_ADMIN_KEY"}
+    names = [name for name in environ if name.startswith(PREFIX)]
+    return sorted(name for name in names if name.partition("__")[0] not in known and name not in known)
+
+
+def check_binding(settings: Settings) -> None:
+    """Refuse a public address without a key.
+
+    Raises:
+        Misconfigured: it would be open to everyone.
+    """
+    if settings.api_key is None and not _is_loopback(settings.host):
+        raise Misconfigured("must be a loopback address as long as PINNACE_API_KEY is not set", key="host")
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _read_toml(config: Path | None) -> dict[str, Any]:
+    path = config or Path("pinnace.toml")
+    if config is None and not path.is_file():
+        return {}
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise Misconfigured(f"cannot be read: {error.strerror}", key=str(path)) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise Misconfigured(f"is not TOML: {error}", key=str(path)) from error
+
+
+class _Variables(EnvSettingsSource):
+    """Pydantic's reading of variables, over those that are handed to it."""
+
+    def __init__(self, given: Mapping[str, str]) -> None:
+        self._given = {name.lower(): value for name, value in given.items()}
+        super().__init__(Settings, env_prefix=PREFIX, env_nested_delimiter="__")
+
+    def _load_env_vars(self) -> Mapping[str, str | None]:
+        return self._given
+
+
+def _read_variables(given: Mapping[str, str]) -> dict[str, Any]:
+    try:
+        from_environment = _Variables(given)()
+        from_dotenv = DotEnvSettingsSource(
+            Settings, env_file=".env", env_prefix=PREFIX, env_nested_delimiter="__", env_ignore_empty=True
+        )()
+    except ValueError as error:
+        raise Misconfigured(f"{error}; lists and tables are written as JSON") from error
+    known = {name: value for name, value in from_dotenv.items() if name in Settings.model_fields}
+    return _merge(known, from_environment)
+
+
+def _merge(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(under)
+    for name, value in over.items():
+        below = merged.get(name)
+        merged[name] = _merge(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _explain(error: Any) -> str:
+    message = str(error["msg"]).removeprefix("Value error, ")
+    return "there is no such setting" if error["type"] == "extra_forbidden" else message
+
+
+def _as_written(path: list[str], variables: Mapping[str, Any]) -> str | None:
+    place: Any = variables
+    for part in path:
+        if not isinstance(place, dict) or part not in place:
+            return ".".join(path) or None
+        place = place[part]
+    return PREFIX + "__".join(path).upper()

@@ -1,0 +1,136 @@
+"""Knows how settings become ports; adapters are imported here, and only when they are asked for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pinnace.core.adapters.anthropic.counting import EstimatingTokenCounter, UpstreamTokenCounter
+from pinnace.core.adapters.clock import SystemClock
+from pinnace.core.errors import CliUnavailable
+from pinnace.core.model.diagnosis import Finding
+from pinnace.core.ports import AgentRunner, Clock, TokenCounter
+from pinnace.core.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """What a host needs to serve."""
+
+    runner: AgentRunner
+    counter: TokenCounter
+    clock: Clock
+
+
+def wire(settings: Settings, environ: Mapping[str, str] | None = None, clock: Clock | None = None) -> Ports:
+    """Make the ports; nothing is started.
+
+    `environ` holds the CLI's own variables (`ANTHROPIC_API_KEY`, …), by default those of this process.
+
+    Raises:
+        CliUnavailable: there is no CLI.
+    """
+    from pinnace.core.adapters.claude.binary import find_binary, find_credential  # noqa: PLC0415 - only for who runs it
+    from pinnace.core.adapters.claude.options import AgentOptions, CliOptions, CredentialKind, PoolOptions  # noqa: PLC0415
+    from pinnace.core.adapters.claude.runner import ClaudeRunner  # noqa: PLC0415
+
+    given = os.environ if environ is None else environ
+    credential = find_credential(given)
+    time = clock or SystemClock()
+    cli = CliOptions(
+        path=find_binary(settings.cli.path),
+        run_directory=settings.data_dir / "run",
+        credential=credential,
+        inherited=given,
+        extra_environment=settings.cli.environment,
+        agent_retries=settings.cli.retries,
+        silence=settings.cli.silence_seconds,
+    )
+    agent = AgentOptions(
+        allowed_tools=settings.agent.allowed_tools,
+        disallowed_tools=settings.agent.disallowed_tools,
+        permission_mode=settings.agent.permission_mode,
+        max_turns=settings.agent.max_turns,
+        workspace=settings.agent.workspace,
+        shared=settings.agent.share_workspace,
+        replace_system=settings.agent.system_prompt == "replace",
+        setting_sources=settings.agent.setting_sources,
+    )
+    pool = PoolOptions(
+        spares_messages=settings.messages.spares,
+        spares_agent=settings.agent.spares,
+        max_processes=settings.pool.max_processes,
+        max_waiting=settings.pool.max_waiting,
+        max_turns=settings.pool.max_turns,
+        max_age=settings.pool.max_age,
+        max_memory=settings.pool.max_memory_mb,
+        idle=settings.pool.idle_seconds,
+        hold=settings.pool.hold_seconds,
+        spawns=settings.pool.concurrent_starts,
+        start_timeout=settings.pool.start_timeout,
+        isolation_messages=settings.messages.isolation,
+        isolation_agent=settings.agent.isolation,
+    )
+    counter: TokenCounter = EstimatingTokenCounter()
+    if credential.kind is CredentialKind.API_KEY:
+        counter = UpstreamTokenCounter(credential.base_url, {"x-api-key": credential.secret})
+    elif credential.kind is CredentialKind.AUTH_TOKEN:
+        counter = UpstreamTokenCounter(credential.base_url, {"authorization": f"Bearer {credential.secret}"})
+    return Ports(ClaudeRunner(cli, agent, pool, time), counter, time)
+
+
+async def diagnose(settings: Settings, environ: Mapping[str, str]) -> list[Finding]:
+    """Find out what works here and what is missing."""
+    from pinnace.core.adapters.claude.binary import find_credential  # noqa: PLC0415 - only for who runs it
+    from pinnace.core.adapters.claude.options import CredentialKind  # noqa: PLC0415
+
+    credential = find_credential(environ)
+    findings = [_writable(settings)]
+    if credential.kind is CredentialKind.NONE:
+        remedy = "Set ANTHROPIC_API_KEY, or CLAUDE_CODE_USE_BEDROCK=1 with AWS credentials, or CLAUDE_CODE_OAUTH_TOKEN for your own use."
+        findings.append(Finding("credential", "failed", "There is no credential for the model's API.", remedy))
+    else:
+        where = credential.base_url if credential.relayed else "the provider's own endpoint"
+        message = f"{_CREDENTIALS[credential.kind.value]} is used, for {where}."
+        findings.append(Finding("credential", "ok", message, None))
+    findings.append(await _cli_runs(settings, environ))
+    return findings
+
+
+_CREDENTIALS = {
+    "api_key": "ANTHROPIC_API_KEY",
+    "auth_token": "ANTHROPIC_AUTH_TOKEN",
+    "oauth_token": "CLAUDE_CODE_OAUTH_TOKEN",
+    "bedrock": "Amazon Bedrock (CLAUDE_CODE_USE_BEDROCK)",
+    "vertex": "Google Vertex AI (CLAUDE_CODE_USE_VERTEX)",
+}
+
+
+def _writable(settings: Settings) -> Finding:
+    try:
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        probe = settings.data_dir / ".probe"
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        remedy = "Set PINNACE_DATA_DIR to a directory that this user may write to."
+        return Finding("data directory", "failed", f"It cannot be written to: {error.strerror}.", remedy)
+    return Finding("data directory", "ok", f"{settings.data_dir} can be written to.", None)
+
+
+async def _cli_runs(settings: Settings, environ: Mapping[str, str]) -> Finding:
+    try:
+        runner = wire(settings, environ).runner
+    except CliUnavailable as error:
+        return Finding("Claude Code CLI", "failed", error.message, "pip install 'pinnace[server]'")
+    try:
+        version = await runner.version()
+    except CliUnavailable as error:
+        return Finding("Claude Code CLI", "failed", error.message, "Run the binary by hand with --version to see why.")
+    finally:
+        await runner.aclose(0)
+    if version != settings.cli.expected_version:
+        message = f"Version {version} runs; {settings.cli.expected_version} is what this release was tested with."
+        return Finding("Claude Code CLI", "warning", message, "Unset PINNACE_CLI_PATH to use the bundled one.")
+    return Finding("Claude Code CLI", "ok", f"Version {version} runs.", None)

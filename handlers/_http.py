@@ -1,0 +1,206 @@
+"""Knows what every request goes through: its id, its prefix, its key, its errors and its access record; no endpoint."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import logging
+from http import HTTPStatus
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from pinnace.core.errors import InvalidRequest, MethodRefused, NotFound, PinnaceError, RequestTooLarge, Unauthenticated
+from pinnace.core.model.run import Profile
+from pinnace.core.settings import Settings
+from pinnace.core.wire.anthropic.errors import RenderedError, render
+from pinnace.handlers.context import RequestContext, current
+from pinnace.handlers.services import Services
+from pinnace.handlers.whole import json_response
+
+access = logging.getLogger("pinnace.access")
+log = logging.getLogger("pinnace.http")
+
+PREFIXES = {"/sdk": Profile.AGENT, "/api": Profile.MESSAGES}
+#: The API's answers name an organization; a server has one.
+ORGANIZATION = "00000000-0000-4000-8000-000000000000"
+
+
+class Border:
+    """The outermost layer: what leaves it is well-formed, whatever happened inside."""
+
+    def __init__(self, app: ASGIApp, services: Services) -> None:
+        self._app, self._services = app, services
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        context = RequestContext(scope["method"], scope["path"], self._services.clock.monotonic())
+        context.identify(Headers(scope=scope).get("x-request-id"))
+        token = current.set(context)
+        sender = _Sender(send, context, self._services)
+        try:
+            await self._app(_unprefixed(scope, context), receive, sender)
+        except Exception as error:  # noqa: BLE001 - nothing gets past the border
+            await self._fail(error, context, scope, receive, sender)
+        finally:
+            self._record(context)
+            current.reset(token)
+
+    async def _fail(self, given: Exception, context: RequestContext, scope: Scope, receive: Receive, sender: _Sender) -> None:
+        error = _as_ours(scope, given)
+        if not isinstance(error, PinnaceError):
+            log.error("unexpected error", exc_info=given)
+        rendered = render(error, context.request_id)
+        context.error = rendered.body["error"]["type"]
+        if context.status == 0:
+            await error_response(rendered)(scope, receive, sender)
+        else:
+            context.cut = True
+
+    def _record(self, context: RequestContext) -> None:
+        seconds = self._services.clock.monotonic() - context.began
+        outcome = context.outcome
+        fields = {
+            "method": context.method,
+            "path": context.path,
+            "status": context.status,
+            "milliseconds": round(seconds * 1000, 1),
+            "first_byte_milliseconds": None
+            if context.first_byte is None
+            else round((context.first_byte - context.began) * 1000, 1),
+            "bytes": context.sent,
+            "profile": context.profile,
+            "project": context.project,
+            "model": context.model,
+            "error": context.error,
+            "cut": context.cut,
+            "usage": dict(outcome.usage) if outcome else None,
+            "cost_microusd": outcome.cost_microusd if outcome else None,
+            "warm": outcome.warm if outcome else None,
+            "fallback": outcome.fallback if outcome else None,
+        }
+        access.info("request", extra={name: value for name, value in fields.items() if value is not None})
+        route = context.path if context.status not in (404, 405) else "unknown"
+        self._services.metrics.request(route, context.status, seconds, context.error)
+        if outcome and context.profile:
+            self._services.metrics.used(context.profile, outcome)
+
+
+class _Sender:
+    """Adds the headers of every answer and notes what goes out."""
+
+    def __init__(self, send: Send, context: RequestContext, services: Services) -> None:
+        self._send, self._context, self._services = send, context, services
+
+    async def __call__(self, message: Message) -> None:
+        context = self._context
+        if message["type"] == "http.response.start":
+            context.status = message["status"]
+            headers = MutableHeaders(scope=message)
+            headers["request-id"] = context.request_id
+            headers["x-request-id"] = context.client_id
+            headers["anthropic-organization-id"] = ORGANIZATION
+        elif message["type"] == "http.response.body":
+            if context.first_byte is None and message.get("body"):
+                context.first_byte = self._services.clock.monotonic()
+            context.sent += len(message.get("body", b""))
+        await self._send(message)
+
+
+def _unprefixed(scope: Scope, context: RequestContext) -> Scope:
+    """Take the prefix off the path. An `app` in the scope makes the router raise its refusals instead of rendering them."""
+    path: str = scope["path"]
+    for prefix, profile in PREFIXES.items():
+        if path.startswith(prefix + "/"):
+            context.prefix_profile = profile
+            context.path = path.removeprefix(prefix)
+            return scope | {"path": context.path, "raw_path": context.path.encode(), "app": None}
+    return scope | {"app": None}
+
+
+def _as_ours(scope: Scope, error: Exception) -> Exception:
+    """The router's own refusals, in the shape of every other error."""
+    if not isinstance(error, HTTPException):
+        return error
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        allowed = tuple(sorted(method.strip() for method in (error.headers or {}).get("Allow", "").split(",")))
+        return MethodRefused(f"{scope['method']} is not for this path; use {' or '.join(allowed)}.", allowed=allowed)
+    if error.status_code == HTTPStatus.NOT_FOUND:
+        return NotFound("There is nothing at this path; the API lies under /v1, /api/v1 and /sdk/v1.")
+    return InvalidRequest("The request cannot be understood.")
+
+
+def error_response(rendered: RenderedError) -> Response:
+    """An error in the client's own shape."""
+    return json_response(rendered.body, status=rendered.status, headers=rendered.headers)
+
+
+def authenticate(request: Request, settings: Settings) -> None:
+    """Check the key of a request and note whose project it is.
+
+    The key comes as `Authorization: Bearer` or as `x-api-key`. A server without a key listens on loopback alone, and takes
+    any.
+
+    Raises:
+        Unauthenticated: there is no key, or another one.
+    """
+    context = context_of(request)
+    if settings.api_key is not None:
+        given = request.headers.get("x-api-key") or request.headers.get("authorization", "").removeprefix("Bearer ").strip()
+        if not given:
+            raise Unauthenticated("No API key was given: send it as x-api-key or as Authorization: Bearer.")
+        if not hmac.compare_digest(_digest(given), _digest(settings.api_key.get_secret_value())):
+            raise Unauthenticated("The API key is not valid.")
+    context.project = settings.project
+
+
+def profile_of(request: Request, settings: Settings) -> Profile:
+    """The profile of a request: its header, else its base URL's prefix, else the configured default.
+
+    Raises:
+        InvalidRequest: the header names no profile.
+    """
+    given = request.headers.get("x-pinnace-profile")
+    if given is None:
+        return context_of(request).prefix_profile or settings.default_profile
+    try:
+        return Profile(given)
+    except ValueError:
+        raise InvalidRequest("must be 'messages' or 'agent'", path="x-pinnace-profile") from None
+
+
+def context_of(_request: Request) -> RequestContext:
+    """What is known of the request being served."""
+    context = current.get()
+    if context is None:
+        raise NotFound("There is no request here.")
+    return context
+
+
+async def read_body(request: Request, limit: int) -> bytes:
+    """Read a body of at most `limit` bytes, and not one byte more.
+
+    Raises:
+        RequestTooLarge: it has more.
+    """
+    message = f"The request is larger than the {limit} bytes that are allowed."
+    declared = request.headers.get("content-length", "")
+    if declared.isdigit() and int(declared) > limit:
+        raise RequestTooLarge(message, limit=limit)
+    parts: list[bytes] = []
+    size = 0
+    async for part in request.stream():
+        size += len(part)
+        if size > limit:
+            raise RequestTooLarge(message, limit=limit)
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()

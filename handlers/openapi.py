@@ -1,0 +1,89 @@
+"""Knows the OpenAPI document of this server, made from the shapes that judge requests; it must not know how they are served."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from pinnace.core.wire.anthropic.requests import request_schema
+
+ERROR = {
+    "type": "object",
+    "required": ["type", "error", "request_id"],
+    "properties": {
+        "type": {"const": "error"},
+        "error": {
+            "type": "object",
+            "required": ["type", "message"],
+            "properties": {"type": {"type": "string"}, "message": {"type": "string"}, "details": {}},
+        },
+        "request_id": {"type": "string"},
+    },
+}
+OBJECT = {"type": "object"}
+
+
+def _json(schema: dict[str, Any], description: str = "Success") -> dict[str, Any]:
+    return {"description": description, "content": {"application/json": {"schema": schema}}}
+
+
+_ERRORS = {"default": _json({"$ref": "#/components/schemas/Error"}, "An error")}
+
+
+def _get(summary: str, schema: dict[str, Any], parameters: list[dict[str, Any]] | None = None) -> dict[str, Any]:
+    operation: dict[str, Any] = {"summary": summary, "responses": {"200": _json(schema)} | _ERRORS}
+    return {"get": operation | ({"parameters": parameters} if parameters else {})}
+
+
+def _query(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"name": name, "in": "query", "required": False, "schema": schema}
+
+
+def _post(summary: str, body: str, answer: dict[str, Any], *, streams: bool = False) -> dict[str, Any]:
+    content = {"application/json": {"schema": {"$ref": f"#/components/schemas/{body}"}}}
+    success = _json(answer)
+    if streams:
+        success["content"]["text/event-stream"] = {"schema": {"type": "string"}}
+    return {
+        "post": {
+            "summary": summary,
+            "requestBody": {"required": True, "content": content},
+            "responses": {"200": success} | _ERRORS,
+        }
+    }
+
+
+@cache
+def document(version: str) -> dict[str, Any]:
+    """Give the whole document; made once."""
+    schemas: dict[str, Any] = {"Error": ERROR}
+    for name, counting in (("CreateMessage", False), ("CountTokens", True)):
+        schema = dict(request_schema(counting=counting))
+        schemas |= schema.pop("$defs", {})
+        schemas[name] = schema
+    limit = {"type": "integer", "minimum": 1, "maximum": 1000}
+    text = {"type": "string"}
+    version_header = {"name": "anthropic-version", "in": "header", "required": True, "schema": {"const": "2023-06-01"}}
+    paging = [version_header, _query("limit", limit)]
+    model_id = {"name": "model_id", "in": "path", "required": True, "schema": text}
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "pinnace", "version": version, "summary": "Claude Code as an HTTP API."},
+        "security": [{"key": []}, {"bearer": []}],
+        "paths": {
+            "/v1/messages": _post("Create a message", "CreateMessage", OBJECT, streams=True),
+            "/v1/messages/count_tokens": _post("Count the tokens of a request", "CountTokens", OBJECT),
+            "/v1/models": _get("List the models", OBJECT, paging),
+            "/v1/models/{model_id}": _get("Show a model", OBJECT, [model_id]),
+            "/v1/config": _get("The settings, without secrets", OBJECT),
+            "/v1/pool/stats": _get("The pool of CLI processes", OBJECT),
+            "/health": _get("Whether the CLI runs", OBJECT),
+        },
+        "components": {
+            "schemas": schemas,
+            "securitySchemes": {
+                "key": {"type": "apiKey", "in": "header", "name": "x-api-key"},
+                "bearer": {"type": "http", "scheme": "bearer"},
+            },
+        },
+    }

@@ -1,0 +1,157 @@
+"""Knows how a message goes out while it is being made, streamed or whole, and what happens when its caller leaves.
+
+It must not know what makes the events. Plain asyncio, no task groups: a caller that leaves must cancel the run once, and the
+run's own end must not be cancelled with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Callable
+from typing import Any
+
+from starlette.responses import Response
+from starlette.types import Message, Receive, Scope, Send
+
+from pinnace.core.wire.anthropic import sse
+from pinnace.core.wire.anthropic.assemble import MessageAssembler
+from pinnace.core.wire.anthropic.errors import render
+from pinnace.handlers.context import RequestContext
+from pinnace.handlers.whole import json_response
+
+Events = AsyncGenerator[dict[str, Any], None]
+#: Events that wait for a caller that reads slowly; past it the run waits.
+AHEAD = 256
+
+
+class _Leaving:
+    """Notices that the caller has gone."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self.task = asyncio.ensure_future(self._watch())
+
+    async def _watch(self) -> None:
+        while True:
+            message: Message = await self._receive()
+            if message["type"] == "http.disconnect":
+                return
+
+    async def stop(self) -> None:
+        self.task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self.task
+
+
+async def _end(work: asyncio.Task[Any]) -> None:
+    """Cancel a task and wait until it has cleared up."""
+    work.cancel()
+    with contextlib.suppress(asyncio.CancelledError, Exception):
+        await work
+
+
+class WholeMessage(Response):
+    """The message as one JSON object, once all of it is there; a caller that leaves stops the run."""
+
+    def __init__(self, events: Events, context: RequestContext, decorate: Callable[[dict[str, Any]], None] | None = None) -> None:
+        self._events, self._context, self._decorate = events, context, decorate
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        leaving = _Leaving(receive)
+        making = asyncio.ensure_future(self._make())
+        try:
+            await asyncio.wait({making, leaving.task}, return_when=asyncio.FIRST_COMPLETED)
+            if not making.done():
+                self._context.cut = True
+                return
+            message = making.result()
+        finally:
+            await _end(making)
+            await leaving.stop()
+        await json_response(message)(scope, receive, send)
+
+    async def _make(self) -> dict[str, Any]:
+        assembler = MessageAssembler()
+        async with contextlib.aclosing(self._events) as events:
+            async for event in events:
+                assembler.feed(event)
+        return assembler.message()
+
+
+class EventStream(Response):
+    """The message as server-sent events, each as soon as it is there.
+
+    What fails before the first event is a plain HTTP error. After `ping_seconds` of silence a ping goes out, also before
+    the first event: many clients give up after 20 seconds without a byte.
+    """
+
+    def __init__(self, events: Events, context: RequestContext, ping_seconds: float) -> None:
+        self._events, self._context, self._ping = events, context, ping_seconds
+        self._queue: asyncio.Queue[bytes | Exception | None] = asyncio.Queue(AHEAD)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        making = asyncio.ensure_future(self._make())
+        leaving = _Leaving(receive)
+        try:
+            await self._send_all(send, leaving)
+        finally:
+            await _end(making)
+            await leaving.stop()
+
+    async def _make(self) -> None:
+        try:
+            async with contextlib.aclosing(self._events) as events:
+                async for event in events:
+                    await self._queue.put(sse.encode(event))
+        except Exception as error:  # noqa: BLE001 - it is raised again, or rendered, where it is taken
+            await self._queue.put(error)
+        else:
+            await self._queue.put(None)
+
+    async def _send_all(self, send: Send, leaving: _Leaving) -> None:
+        begun = False
+        while True:
+            parts, end = await self._next(leaving)
+            if leaving.task.done():
+                self._context.cut = True
+                return
+            if isinstance(end, Exception):
+                if not begun and not parts:
+                    raise end
+                self._context.error = render(end, self._context.request_id).body["error"]["type"]
+                self._context.cut = True
+                parts += sse.encode_error(end, self._context.request_id)
+            if not begun:
+                await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+                begun = True
+            await send({"type": "http.response.body", "body": parts, "more_body": end is _MORE})
+            if end is not _MORE:
+                return
+
+    async def _next(self, leaving: _Leaving) -> tuple[bytes, object]:
+        """Take all that is ready, or a ping after silence; the second value is how it goes on."""
+        if self._queue.empty():
+            taking = asyncio.ensure_future(self._queue.get())
+            await asyncio.wait({taking, leaving.task}, timeout=self._ping, return_when=asyncio.FIRST_COMPLETED)
+            if not taking.done():
+                await _end(taking)
+                return sse.PING, _MORE
+            item = taking.result()
+        else:
+            item = self._queue.get_nowait()
+        parts = b""
+        while isinstance(item, bytes):
+            parts += item
+            if self._queue.empty():
+                return parts, _MORE
+            item = self._queue.get_nowait()
+        return parts, item
+
+
+_MORE = object()
+_HEADERS = [
+    (b"content-type", sse.MEDIA_TYPE.encode()),
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),
+]
