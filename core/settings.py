@@ -15,7 +15,13 @@ from typing import Any, Literal
 
 import platformdirs
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    DotEnvSettingsSource,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from pinnace.core.errors import Misconfigured
 from pinnace.core.model.run import Isolation, MessageMode, Profile
@@ -32,68 +38,87 @@ class _Section(BaseModel):
 class CompatSettings(_Section):
     """How closely old and new API versions are held apart."""
 
-    strict: bool = Field(False, description="Refuse what the caller's `anthropic-version` no longer has.")
+    strict: bool = Field(default=False, description="Refuse what the caller's `anthropic-version` no longer has.")
 
 
 class MessagesSettings(_Section):
     """The `messages` profile."""
 
     isolation: Isolation = Field(
-        Isolation.PROJECT, description="`project`: a process is rewound and serves its project again; `process`: one call each."
+        default=Isolation.PROJECT,
+        description="`project`: a process is rewound and serves its project again; `process`: one call each.",
     )
-    spares: int = Field(1, ge=0, le=64, description="Processes parked before a request is known.")
+    spares: int = Field(default=1, ge=0, le=64, description="Processes parked before a request is known.")
 
 
 class AgentSettings(_Section):
     """The `agent` profile."""
 
     isolation: Isolation = Field(
-        Isolation.PROCESS, description="`process`: one conversation a process. Tools leave traces, so `project` serves no more."
+        default=Isolation.PROCESS,
+        description="`process`: one conversation a process. Tools leave traces, so `project` serves no more.",
     )
-    spares: int = Field(1, ge=0, le=64, description="Processes parked before a request is known.")
+    spares: int = Field(default=1, ge=0, le=64, description="Processes parked before a request is known.")
     allowed_tools: tuple[str, ...] = Field(
-        ("Read", "Glob", "Grep"), description="Claude Code's tools that run without asking, in its own rule syntax."
+        default=("Read", "Glob", "Grep"),
+        description="Claude Code's tools that run without asking, in its own rule syntax.",
     )
-    disallowed_tools: tuple[str, ...] = Field((), description="Claude Code's tools that never run, in its own rule syntax.")
+    disallowed_tools: tuple[str, ...] = Field(
+        default=(), description="Claude Code's tools that never run, in its own rule syntax."
+    )
     permission_mode: Literal["default", "acceptEdits", "plan", "dontAsk", "bypassPermissions"] = Field(
-        "default", description="Claude Code's permission mode; what would ask is denied."
+        default="default", description="Claude Code's permission mode; what would ask is denied."
     )
-    max_turns: int = Field(50, ge=1, le=10_000, description="Calls to the model in one run.")
-    workspace: Path | None = Field(None, description="A directory that each conversation starts with a copy of.")
-    share_workspace: bool = Field(False, description="Work in the workspace itself instead of a copy.")
+    max_turns: int = Field(default=50, ge=1, le=10_000, description="Calls to the model in one run.")
+    workspace: Path | None = Field(
+        default=None, description="A directory that each conversation starts with a copy of."
+    )
+    share_workspace: bool = Field(default=False, description="Work in the workspace itself instead of a copy.")
     system_prompt: Literal["append", "replace"] = Field(
-        "append", description="Whether the caller's `system` follows Claude Code's own prompt or replaces it."
+        default="append", description="Whether the caller's `system` follows Claude Code's own prompt or replaces it."
     )
     setting_sources: tuple[Literal["user", "project", "local"], ...] = Field(
-        ("project",), description="Where Claude Code reads its settings, skills, commands, hooks and subagents."
+        default=("project",), description="Where Claude Code reads its settings, skills, commands, hooks and subagents."
     )
     message_mode: MessageMode = Field(
-        MessageMode.IGNORE, description="How the agent's steps show where `x-sdk-message-mode` does not say."
+        default=MessageMode.IGNORE, description="How the agent's steps show where `x-sdk-message-mode` does not say."
     )
 
 
 class PoolSettings(_Section):
     """The pool of CLI processes."""
 
-    max_processes: int = Field(16, ge=1, le=1024, description="Processes that may live at once; each holds about 100 MB.")
-    max_waiting: int = Field(256, ge=0, description="Calls that may wait for a process; more get a 529.")
-    max_turns: int = Field(500, ge=1, description="Calls after which a process is replaced.")
-    max_age: float = Field(3600.0, gt=0, description="Seconds after which a process is replaced.")
-    max_memory_mb: int = Field(700, ge=64, description="Resident memory, in MiB, at which a process is replaced.")
-    idle_seconds: float = Field(300.0, gt=0, description="Seconds after which an idle process ends.")
-    hold_seconds: float = Field(60.0, ge=0, description="Seconds that an agent's process waits for its conversation's next turn.")
-    concurrent_starts: int = Field(2, ge=1, description="Processes that may be starting at once.")
-    start_timeout: float = Field(60.0, gt=0, description="Seconds within which a process must answer.")
+    max_processes: int = Field(
+        default=16, ge=1, le=1024, description="Processes that may live at once; each holds about 100 MB."
+    )
+    max_waiting: int = Field(default=256, ge=0, description="Calls that may wait for a process; more get a 529.")
+    max_turns: int = Field(default=500, ge=1, description="Calls after which a process is replaced.")
+    max_age: float = Field(default=3600.0, gt=0, description="Seconds after which a process is replaced.")
+    max_memory_mb: int = Field(
+        default=700, ge=64, description="Resident memory, in MiB, at which a process is replaced."
+    )
+    idle_seconds: float = Field(default=300.0, gt=0, description="Seconds after which an idle process ends.")
+    hold_seconds: float = Field(
+        default=60.0, ge=0, description="Seconds that an agent's process waits for its conversation's next turn."
+    )
+    concurrent_starts: int = Field(default=2, ge=1, description="Processes that may be starting at once.")
+    start_timeout: float = Field(default=60.0, gt=0, description="Seconds within which a process must answer.")
 
 
 class CliSettings(_Section):
     """The Claude Code CLI."""
 
-    path: Path | None = Field(None, description="The binary; without it the one that `claude-agent-sdk` bundles.")
-    environment: dict[str, str] = Field(default_factory=dict, description="More variables for the CLI; its tools can read them.")
-    retries: int = Field(2, ge=0, le=10, description="The CLI's own retries of a call, in the `agent` profile.")
-    silence_seconds: float = Field(300.0, gt=0, description="Seconds without a word after which the CLI counts as hung.")
-    expected_version: str = Field("2.1.329", description="Another version is served, with a warning.")
+    path: Path | None = Field(
+        default=None, description="The binary; without it the one that `claude-agent-sdk` bundles."
+    )
+    environment: dict[str, str] = Field(
+        default_factory=dict, description="More variables for the CLI; its tools can read them."
+    )
+    retries: int = Field(default=2, ge=0, le=10, description="The CLI's own retries of a call, in the `agent` profile.")
+    silence_seconds: float = Field(
+        default=300.0, gt=0, description="Seconds without a word after which the CLI counts as hung."
+    )
+    expected_version: str = Field(default="2.1.329", description="Another version is served, with a warning.")
 
 
 class Settings(BaseSettings):
@@ -101,35 +126,44 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter="__", frozen=True, extra="forbid")
 
-    host: str = Field("127.0.0.1", description="The address to listen on; any but loopback needs `api_key`.")
-    port: int = Field(8787, ge=0, le=65535, description="The port to listen on; 0 takes a free one.")
-    api_key: SecretStr | None = Field(None, min_length=1, description="The key that callers must send.")
+    host: str = Field(default="127.0.0.1", description="The address to listen on; any but loopback needs `api_key`.")
+    port: int = Field(default=8787, ge=0, le=65535, description="The port to listen on; 0 takes a free one.")
+    api_key: SecretStr | None = Field(default=None, min_length=1, description="The key that callers must send.")
     data_dir: Path = Field(
-        default_factory=lambda: Path(platformdirs.user_data_dir("pinnace")), description="Where everything that is kept lies."
+        default_factory=lambda: Path(platformdirs.user_data_dir("pinnace")),
+        description="Where everything that is kept lies.",
     )
-    default_profile: Profile = Field(Profile.AGENT, description="The profile where neither header nor prefix names one.")
-    project: str = Field("default", min_length=1, max_length=128, description="The project of `api_key`.")
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least that is logged.")
-    log_format: Literal["json", "text"] = Field("json", description="One JSON object a line, or text for a person.")
-    max_body_bytes: int = Field(33_554_432, ge=1024, description="The largest body of a request, in bytes.")
-    ping_seconds: float = Field(15.0, gt=0, description="Seconds of silence in a stream before a ping.")
-    request_timeout: float = Field(600.0, gt=0, description="Seconds that a call may take.")
-    drain_seconds: float = Field(30.0, ge=0, description="Seconds that running calls may take to end on SIGTERM.")
-    cors_origins: tuple[str, ...] = Field((), description="Origins whose pages may call this server.")
-    compat: CompatSettings = Field(default_factory=CompatSettings)
-    messages: MessagesSettings = Field(default_factory=MessagesSettings)
-    agent: AgentSettings = Field(default_factory=AgentSettings)
-    pool: PoolSettings = Field(default_factory=PoolSettings)
-    cli: CliSettings = Field(default_factory=CliSettings)
+    default_profile: Profile = Field(
+        default=Profile.AGENT, description="The profile where neither header nor prefix names one."
+    )
+    project: str = Field(default="default", min_length=1, max_length=128, description="The project of `api_key`.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="The least that is logged."
+    )
+    log_format: Literal["json", "text"] = Field(
+        default="json", description="One JSON object a line, or text for a person."
+    )
+    max_body_bytes: int = Field(default=33_554_432, ge=1024, description="The largest body of a request, in bytes.")
+    ping_seconds: float = Field(default=15.0, gt=0, description="Seconds of silence in a stream before a ping.")
+    request_timeout: float = Field(default=600.0, gt=0, description="Seconds that a call may take.")
+    drain_seconds: float = Field(
+        default=30.0, ge=0, description="Seconds that running calls may take to end on SIGTERM."
+    )
+    cors_origins: tuple[str, ...] = Field(default=(), description="Origins whose pages may call this server.")
+    compat: CompatSettings = CompatSettings()
+    messages: MessagesSettings = MessagesSettings()
+    agent: AgentSettings = AgentSettings()
+    pool: PoolSettings = PoolSettings()
+    cli: CliSettings = CliSettings()
 
     @classmethod
     def settings_customise_sources(
         cls,
-        settings_cls: type[BaseSettings],
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - pydantic's signature
         init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Only what `load` hands over; the environment is never read behind its back."""
         return (init_settings,)

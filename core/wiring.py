@@ -88,7 +88,10 @@ async def diagnose(settings: Settings, environ: Mapping[str, str]) -> list[Findi
     credential = find_credential(environ)
     findings = [_writable(settings)]
     if credential.kind is CredentialKind.NONE:
-        remedy = "Set ANTHROPIC_API_KEY, or CLAUDE_CODE_USE_BEDROCK=1 with AWS credentials, or CLAUDE_CODE_OAUTH_TOKEN for your own use."
+        remedy = (
+            "Set ANTHROPIC_API_KEY, or CLAUDE_CODE_USE_BEDROCK=1 with AWS credentials, "
+            "or CLAUDE_CODE_OAUTH_TOKEN for your own use."
+        )
         findings.append(Finding("credential", "failed", "There is no credential for the model's API.", remedy))
     else:
         where = credential.base_url if credential.relayed else "the provider's own endpoint"

@@ -51,7 +51,9 @@ class Border:
             self._record(context)
             current.reset(token)
 
-    async def _fail(self, given: Exception, context: RequestContext, scope: Scope, receive: Receive, sender: _Sender) -> None:
+    async def _fail(
+        self, given: Exception, context: RequestContext, scope: Scope, receive: Receive, sender: _Sender
+    ) -> None:
         error = _as_ours(scope, given)
         if not isinstance(error, PinnaceError):
             log.error("unexpected error", exc_info=given)
@@ -119,8 +121,8 @@ def _unprefixed(scope: Scope, context: RequestContext) -> Scope:
         if path.startswith(prefix + "/"):
             context.prefix_profile = profile
             context.path = path.removeprefix(prefix)
-            return scope | {"path": context.path, "raw_path": context.path.encode(), "app": None}
-    return scope | {"app": None}
+            return {**scope, "path": context.path, "raw_path": context.path.encode(), "app": None}
+    return {**scope, "app": None}
 
 
 def _as_ours(scope: Scope, error: Exception) -> Exception:
@@ -151,7 +153,9 @@ def authenticate(request: Request, settings: Settings) -> None:
     """
     context = context_of(request)
     if settings.api_key is not None:
-        given = request.headers.get("x-api-key") or request.headers.get("authorization", "").removeprefix("Bearer ").strip()
+        given = (
+            request.headers.get("x-api-key") or request.headers.get("authorization", "").removeprefix("Bearer ").strip()
+        )
         if not given:
             raise Unauthenticated("No API key was given: send it as x-api-key or as Authorization: Bearer.")
         if not hmac.compare_digest(_digest(given), _digest(settings.api_key.get_secret_value())):

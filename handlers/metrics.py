@@ -29,7 +29,7 @@ class NoMetrics:
     def used(self, profile: str, outcome: Outcome) -> None:
         """See `Metrics`."""
 
-    def render(self, pool: PoolStats) -> tuple[bytes, str] | None:
+    def render(self, pool: PoolStats) -> tuple[bytes, str] | None:  # noqa: ARG002 - the protocol's signature
         return None
 
 
@@ -46,7 +46,10 @@ class PrometheusMetrics:
             "pinnace_requests_total", "Requests answered.", ["path", "status"], registry=registry
         )
         self._seconds = prometheus.Histogram(
-            "pinnace_request_duration_seconds", "From the first byte in to the last byte out.", ["path"], registry=registry
+            "pinnace_request_duration_seconds",
+            "From the first byte in to the last byte out.",
+            ["path"],
+            registry=registry,
         )
         self._errors = prometheus.Counter("pinnace_errors_total", "Errors by type.", ["type"], registry=registry)
         self._tokens = prometheus.Counter(

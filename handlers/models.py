@@ -13,6 +13,8 @@ from pinnace.handlers._http import authenticate
 from pinnace.handlers.services import Services
 from pinnace.handlers.whole import json_response
 
+LARGEST_PAGE = 1000
+
 
 class Models:
     """The endpoints of models."""
@@ -49,6 +51,6 @@ class Models:
 def _limit(given: str | None) -> int:
     if given is None:
         return 20
-    if not given.isascii() or not given.isdigit() or not 1 <= int(given[:6]) <= 1000:
+    if not given.isascii() or not given.isdigit() or not 1 <= int(given[:6]) <= LARGEST_PAGE:
         raise InvalidRequest("must be an integer from 1 to 1000", path="limit")
     return int(given)

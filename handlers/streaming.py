@@ -54,7 +54,9 @@ async def _end(work: asyncio.Task[Any]) -> None:
 class WholeMessage(Response):
     """The message as one JSON object, once all of it is there; a caller that leaves stops the run."""
 
-    def __init__(self, events: Events, context: RequestContext, decorate: Callable[[dict[str, Any]], None] | None = None) -> None:
+    def __init__(
+        self, events: Events, context: RequestContext, decorate: Callable[[dict[str, Any]], None] | None = None
+    ) -> None:
         self._events, self._context, self._decorate = events, context, decorate
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -90,7 +92,7 @@ class EventStream(Response):
         self._events, self._context, self._ping = events, context, ping_seconds
         self._queue: asyncio.Queue[bytes | Exception | None] = asyncio.Queue(AHEAD)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - the ASGI signature
         making = asyncio.ensure_future(self._make())
         leaving = _Leaving(receive)
         try:

@@ -35,7 +35,11 @@ class System:
         try:
             version = await self._services.runner.version()
         except CliUnavailable as error:
-            broken = {"status": "failed", "version": self._services.version, "cli": {"version": None, "error": error.message}}
+            broken = {
+                "status": "failed",
+                "version": self._services.version,
+                "cli": {"version": None, "error": error.message},
+            }
             return json_response(broken, status=503)
         return json_response({"status": "ok", "version": self._services.version, "cli": {"version": version}})
 

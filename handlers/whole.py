@@ -11,4 +11,6 @@ from starlette.responses import Response
 
 def json_response(content: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """A JSON answer."""
-    return Response(orjson.dumps(content), status_code=status, headers=dict(headers or {}), media_type="application/json")
+    return Response(
+        orjson.dumps(content), status_code=status, headers=dict(headers or {}), media_type="application/json"
+    )

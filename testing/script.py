@@ -51,7 +51,25 @@ class Turn:
 
 
 NAMES = frozenset(
-    "text deltas thinking tool block echo stop usage pace delay ping event garbage header error cut hang".split()
+    [
+        "text",
+        "deltas",
+        "thinking",
+        "tool",
+        "block",
+        "echo",
+        "stop",
+        "usage",
+        "pace",
+        "delay",
+        "ping",
+        "event",
+        "garbage",
+        "header",
+        "error",
+        "cut",
+        "hang",
+    ]
 )
 
 

@@ -102,7 +102,9 @@ class Upstream:
         self._thread.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._server and self._thread:
             self._server.should_exit = self._server.force_exit = True
             self._thread.join(timeout=10)
@@ -148,6 +150,7 @@ class Upstream:
             return _failure(Failure(400, "invalid_request_error", str(error)), {})
         pieces = Answer(body).pieces(turn, self._counts)
         headers = _headers()
+        rest: Iterator[Piece] = iter(())
         for piece in pieces:
             if isinstance(piece, Header):
                 headers[piece.name.lower()] = piece.value

@@ -19,7 +19,9 @@ class Receipt:
     outcome: Outcome = field(default_factory=Outcome)
 
 
-async def converse(runner: AgentRunner, request: RunRequest, mode: MessageMode, receipt: Receipt) -> AsyncIterator[dict[str, Any]]:
+async def converse(
+    runner: AgentRunner, request: RunRequest, mode: MessageMode, receipt: Receipt
+) -> AsyncIterator[dict[str, Any]]:
     """Run a call and yield the events of the caller's stream, each as soon as it is there.
 
     `mode` is for the `agent` profile alone. `receipt` is filled in when the events end, by themselves, by an error or
@@ -72,6 +74,8 @@ async def list_models(runner: AgentRunner) -> list[ModelInfo]:
     ]
 
 
-async def count_tokens(counter: TokenCounter, body: Mapping[str, Any], model: str, betas: tuple[str, ...]) -> tuple[int, bool]:
+async def count_tokens(
+    counter: TokenCounter, body: Mapping[str, Any], model: str, betas: tuple[str, ...]
+) -> tuple[int, bool]:
     """Count the tokens of a request; the second value says whether the upstream counted them."""
     return await counter.count({**body, "model": model}, betas)

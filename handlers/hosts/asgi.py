@@ -23,7 +23,9 @@ from pinnace.handlers.system import System
 def compose(settings: Settings, ports: Ports | None = None) -> ASGIApp:
     """Make the app. Nothing is started: the pool starts with the lifespan, or with the first call where there is none."""
     given = ports or wire(settings)
-    services = Services(settings, given.runner, given.counter, given.clock, make_metrics(), installed_version("pinnace"))
+    services = Services(
+        settings, given.runner, given.counter, given.clock, make_metrics(), installed_version("pinnace")
+    )
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: object) -> AsyncIterator[None]:
@@ -34,7 +36,9 @@ def compose(settings: Settings, ports: Ports | None = None) -> ASGIApp:
             await given.runner.aclose(settings.drain_seconds)
 
     handlers = (Messages(services), Models(services), System(services))
-    router = Router([route for handler in handlers for route in handler.routes()], redirect_slashes=False, lifespan=lifespan)
+    router = Router(
+        [route for handler in handlers for route in handler.routes()], redirect_slashes=False, lifespan=lifespan
+    )
     inner: ASGIApp = router
     if settings.cors_origins:
         inner = CORSMiddleware(router, allow_origins=settings.cors_origins, allow_methods=["*"], allow_headers=["*"])

@@ -39,7 +39,7 @@ def serve(settings: Settings) -> int:
     try:
         listener = config.bind_socket()
     except SystemExit:
-        log.error("the address cannot be bound", extra={"host": settings.host, "port": settings.port})  # noqa: TRY400
+        log.error("the address cannot be bound", extra={"host": settings.host, "port": settings.port})
         return 1
     host, port = listener.getsockname()[:2]
     log.info("serving", extra={"url": f"http://{_shown(listener, host)}:{port}"})

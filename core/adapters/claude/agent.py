@@ -89,7 +89,11 @@ class AgentRun(BaseRun):
         self.process.channel.begin(allowance=None, more_betas=",".join(self.request.betas))
         fields = await self._place(self.process)
         fields.pop("cwd")
-        names = {"system_prompt": "systemPrompt", "append_system_prompt": "appendSystemPrompt", "sdk_mcp_servers": "sdkMcpServers"}
+        names = {
+            "system_prompt": "systemPrompt",
+            "append_system_prompt": "appendSystemPrompt",
+            "sdk_mcp_servers": "sdkMcpServers",
+        }
         again = {names[name]: value for name, value in fields.items()}
         reply = await self._ask("initialize", **again)
         if reply.error is not None:
@@ -127,7 +131,7 @@ class AgentRun(BaseRun):
         while not answer.done():
             taking = asyncio.ensure_future(self.take())
             try:
-                await asyncio.wait({answer, taking}, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait((answer, taking), return_when=asyncio.FIRST_COMPLETED)
             finally:
                 if not taking.done():
                     taking.cancel()
@@ -184,7 +188,9 @@ class AgentRun(BaseRun):
         self._conversation.awaited = calls
         reply = await self._ask("get_usage")
         session = reply.response.get("session") or {}
-        self.settle_totals({"total_cost_usd": session.get("total_cost_usd", 0), "modelUsage": session.get("model_usage")})
+        self.settle_totals(
+            {"total_cost_usd": session.get("total_cost_usd", 0), "modelUsage": session.get("model_usage")}
+        )
         self.complete = True
 
     def _finish(self, result: Result) -> None:

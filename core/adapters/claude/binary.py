@@ -11,15 +11,30 @@ from pinnace.core.errors import CliUnavailable
 
 DEFAULT_BASE_URL = "https://api.anthropic.com"
 #: What the CLI needs of a cloud provider's own variables. An agent's tools can read them: docs/security.md.
-BEDROCK = (
-    "CLAUDE_CODE_USE_BEDROCK AWS_REGION AWS_DEFAULT_REGION AWS_PROFILE AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN "
-    "AWS_BEARER_TOKEN_BEDROCK AWS_CONTAINER_CREDENTIALS_RELATIVE_URI AWS_CONTAINER_CREDENTIALS_FULL_URI "
-    "AWS_CONTAINER_AUTHORIZATION_TOKEN ANTHROPIC_BEDROCK_BASE_URL CLAUDE_CODE_SKIP_BEDROCK_AUTH"
-).split()
-VERTEX = (
-    "CLAUDE_CODE_USE_VERTEX CLOUD_ML_REGION ANTHROPIC_VERTEX_PROJECT_ID ANTHROPIC_VERTEX_BASE_URL "
-    "GOOGLE_APPLICATION_CREDENTIALS GOOGLE_CLOUD_PROJECT CLAUDE_CODE_SKIP_VERTEX_AUTH"
-).split()
+BEDROCK = [
+    "CLAUDE_CODE_USE_BEDROCK",
+    "AWS_REGION",
+    "AWS_DEFAULT_REGION",
+    "AWS_PROFILE",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_BEARER_TOKEN_BEDROCK",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+    "ANTHROPIC_BEDROCK_BASE_URL",
+    "CLAUDE_CODE_SKIP_BEDROCK_AUTH",
+]
+VERTEX = [
+    "CLAUDE_CODE_USE_VERTEX",
+    "CLOUD_ML_REGION",
+    "ANTHROPIC_VERTEX_PROJECT_ID",
+    "ANTHROPIC_VERTEX_BASE_URL",
+    "GOOGLE_APPLICATION_CREDENTIALS",
+    "GOOGLE_CLOUD_PROJECT",
+    "CLAUDE_CODE_SKIP_VERTEX_AUTH",
+]
 
 
 def find_binary(configured: Path | None) -> Path:
@@ -38,7 +53,9 @@ def find_binary(configured: Path | None) -> Path:
         binary = Path(place) / "_bundled" / "claude"
         if binary.is_file():
             return binary
-    raise CliUnavailable("There is no Claude Code CLI here: pip install 'pinnace[server]' brings it, or set PINNACE_CLI_PATH.")
+    raise CliUnavailable(
+        "There is no Claude Code CLI here: pip install 'pinnace[server]' brings it, or set PINNACE_CLI_PATH."
+    )
 
 
 def find_credential(environ: Mapping[str, str]) -> Credential:

@@ -13,7 +13,17 @@ from pinnace.core.errors import InvalidRequest
 
 Block = Mapping[str, Any]
 #: Parameters of a call that the agent's own calls to the model take over as they are.
-CARRIED = ("max_tokens", "temperature", "top_p", "top_k", "stop_sequences", "thinking", "output_config", "metadata", "service_tier")
+CARRIED = (
+    "max_tokens",
+    "temperature",
+    "top_p",
+    "top_k",
+    "stop_sequences",
+    "thinking",
+    "output_config",
+    "metadata",
+    "service_tier",
+)
 #: What the `agent` profile has no place for: Claude Code writes these parts of the request itself.
 REFUSED = ("mcp_servers", "container", "context_management", "cache_control", "inference_geo", "speed", "output_format")
 
@@ -26,11 +36,15 @@ def check(body: Mapping[str, Any]) -> None:
     """
     for name in REFUSED:
         if body.get(name) is not None:
-            raise InvalidRequest("not available with the agent profile; leave it out, or use the messages profile", path=name)
+            raise InvalidRequest(
+                "not available with the agent profile; leave it out, or use the messages profile", path=name
+            )
     for index, message in enumerate(body["messages"]):
         if message["role"] == "system":
             message_path = f"messages.{index}.role"
-            raise InvalidRequest("'system' in the middle is for the messages profile; use the system field", path=message_path)
+            raise InvalidRequest(
+                "'system' in the middle is for the messages profile; use the system field", path=message_path
+            )
     if body["messages"][-1]["role"] == "assistant":
         last = f"messages.{len(body['messages']) - 1}"
         raise InvalidRequest("the agent profile cannot continue a prefilled answer; end with a user turn", path=last)
@@ -96,7 +110,9 @@ def _placed(message: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
             yield role, block
 
 
-def _answered(role: str, blocks: list[dict[str, Any]], after: Sequence[tuple[str, list[dict[str, Any]]]]) -> list[dict[str, Any]]:
+def _answered(
+    role: str, blocks: list[dict[str, Any]], after: Sequence[tuple[str, list[dict[str, Any]]]]
+) -> list[dict[str, Any]]:
     """Leave out calls whose result is not in the next turn: the model's API refuses them."""
     if role != "assistant":
         return blocks
@@ -124,7 +140,10 @@ def fingerprint(project: str, model: str, body: Mapping[str, Any], said: Sequenc
     and the agent's own steps.
     """
     plain = [(message["role"], [_essence(block) for block in blocks_of(message["content"])]) for message in said]
-    merged = [(role, "".join(b for b in parts if isinstance(b, str)), [b for b in parts if isinstance(b, dict)]) for role, parts in plain]
+    merged = [
+        (role, "".join(b for b in parts if isinstance(b, str)), [b for b in parts if isinstance(b, dict)])
+        for role, parts in plain
+    ]
     whole = [project, model, system_text(body.get("system")), body.get("tools") or [], merged]
     return hashlib.sha256(orjson.dumps(whole, option=orjson.OPT_SORT_KEYS)).hexdigest()
 

@@ -179,7 +179,9 @@ class Pool:
             CliUnavailable: it cannot be started.
         """
         async with self._starts:
-            started = launch(profile, self._cli, self._agent, self._relay.url if self._relay else None, claimable=claimable)
+            started = launch(
+                profile, self._cli, self._agent, self._relay.url if self._relay else None, claimable=claimable
+            )
             channel = self._relay.admit(started.token) if self._relay else Channel()
             process = CliProcess(started, channel, self._watch, self._clock.monotonic())
             try:
@@ -196,7 +198,7 @@ class Pool:
         self._closed = True
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(grace):
-                while self._busy:
+                while self._busy:  # noqa: ASYNC110 - once in a server's life, and bounded
                     await asyncio.sleep(0.02)
         if self._sweeper:
             self._sweeper.cancel()
@@ -366,7 +368,9 @@ class Pool:
                         shelf.idle.remove(process)
                         self.retire(process)
                 surplus = len(shelf.parked) > self._spares(profile)
-                for process in [spare for spare in shelf.parked if not spare.alive or (surplus and self._stale(spare))][:1]:
+                for process in [spare for spare in shelf.parked if not spare.alive or (surplus and self._stale(spare))][
+                    :1
+                ]:
                     shelf.parked.remove(process)
                     self.retire(process)
                 self._refill(profile)

@@ -60,11 +60,11 @@ class CliProcess:
         """The child's process id, 0 before it started."""
         return self._child.pid if self._child else 0
 
-    async def start(self, timeout: float) -> None:
+    async def start(self, seconds: float) -> None:
         """Start it and wait until it answers.
 
         Raises:
-            CliUnavailable: it cannot be started, or does not answer within `timeout` seconds.
+            CliUnavailable: it cannot be started, or does not answer within `seconds`.
         """
         try:
             make_directories(self.launch)
@@ -85,9 +85,9 @@ class CliProcess:
         self._watch.add(self.launch.mark, self._child.pid, self.launch.directory)
         self._tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._read_errors())]
         try:
-            reply = await self.ask("initialize", timeout=timeout)
+            reply = await self.ask("initialize", seconds=seconds)
         except CliBroke as error:
-            log.error("the CLI does not answer", extra={"stderr": self._stderr.decode(errors="replace")})  # noqa: TRY400
+            log.error("the CLI does not answer", extra={"stderr": self._stderr.decode(errors="replace")})
             await self.close()
             raise CliUnavailable("The Claude Code CLI was started and does not answer.") from error
         self.greeting = reply.response
@@ -109,37 +109,37 @@ class CliProcess:
         self._asked[request_id] = future
         return future
 
-    async def ask(self, subtype: str, *, timeout: float, **fields: Any) -> ControlResponse:
+    async def ask(self, subtype: str, *, seconds: float, **fields: Any) -> ControlResponse:
         """Send a control request and wait for its answer.
 
         Raises:
-            CliBroke: the child ended, or did not answer within `timeout` seconds.
+            CliBroke: the child ended, or did not answer within `seconds`.
         """
         request_id = new_id()
         answer = self.expect(request_id)
         self.send(frames.control(request_id, subtype, **fields))
-        return await self.answer(answer, timeout)
+        return await self.answer(answer, seconds)
 
-    async def answer(self, future: asyncio.Future[ControlResponse], timeout: float) -> ControlResponse:
+    async def answer(self, future: asyncio.Future[ControlResponse], seconds: float) -> ControlResponse:
         """Wait for an expected answer; raises as `ask` does."""
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(seconds):
                 return await future
         except TimeoutError as error:
             raise CliBroke("The Claude Code CLI stopped answering.") from error
 
-    async def take(self, timeout: float) -> Frame:
+    async def take(self, seconds: float) -> Frame:
         """Take the next frame.
 
         Raises:
-            CliBroke: the child ended, wrote garbage, or said nothing for `timeout` seconds.
+            CliBroke: the child ended, wrote garbage, or said nothing for `seconds`.
         """
         if self._inbox.empty():
             try:
-                async with asyncio.timeout(timeout):
+                async with asyncio.timeout(seconds):
                     frame = await self._inbox.get()
             except TimeoutError as error:
-                raise CliBroke(f"The Claude Code CLI said nothing for {timeout:.0f} seconds.") from error
+                raise CliBroke(f"The Claude Code CLI said nothing for {seconds:.0f} seconds.") from error
         else:
             frame = self._inbox.get_nowait()
         if isinstance(frame, CliBroke):
@@ -178,7 +178,7 @@ class CliProcess:
         self._watch.remove(self.launch.mark)
 
     async def _read(self) -> None:
-        assert self._child and self._child.stdout  # noqa: S101 - started only after the child exists
+        assert self._child is not None and self._child.stdout is not None  # noqa: PT018, S101 - started only after the child exists
         reader = FrameReader()
         try:
             while data := await self._child.stdout.read(READ_BYTES):
@@ -192,14 +192,14 @@ class CliProcess:
             await self._child.wait()
             end = CliBroke("The Claude Code CLI ended in the middle of the run.")
         except FrameError as error:
-            log.error("the CLI wrote garbage", extra={"error": str(error)})  # noqa: TRY400
+            log.error("the CLI wrote garbage", extra={"error": str(error)})
             end = CliBroke("The Claude Code CLI wrote something that cannot be understood.")
         await self._inbox.put(end)
         self._fail(end)
         self._over = True
 
     async def _read_errors(self) -> None:
-        assert self._child and self._child.stderr  # noqa: S101 - started only after the child exists
+        assert self._child is not None and self._child.stderr is not None  # noqa: PT018, S101 - started only after the child exists
         while data := await self._child.stderr.read(READ_BYTES):
             self._stderr = (self._stderr + data)[-STDERR_BYTES:]
             log.debug("stderr of the CLI", extra={"text": data[-STDERR_BYTES:].decode(errors="replace")})

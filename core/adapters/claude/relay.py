@@ -32,9 +32,10 @@ log = logging.getLogger("pinnace.relay")
 Message = MutableMapping[str, Any]
 #: What the CLI sends and the upstream must not get: hop-by-hop headers, and those that the relay decides.
 DROPPED = frozenset(
-    b"host connection content-length transfer-encoding x-api-key authorization accept-encoding anthropic-dangerous-direct-browser-access".split()
+    b"host connection content-length transfer-encoding x-api-key authorization accept-encoding "
+    b"anthropic-dangerous-direct-browser-access".split()
 )
-RETURNED = frozenset("content-type request-id retry-after".split())
+RETURNED = frozenset(["content-type", "request-id", "retry-after"])
 CLOSED = b'{"type":"error","error":{"type":"invalid_request_error","message":"this run makes no further call"}}'
 
 
@@ -93,7 +94,7 @@ class Relay:
     async def start(self) -> None:
         if self._server is not None:
             return
-        import httpx  # 340 ms of import that a control-plane function must not pay
+        import httpx  # noqa: PLC0415 - 340 ms of import that a control-plane function must not pay
 
         self._client = httpx.AsyncClient(
             base_url=self._credential.base_url,
@@ -101,7 +102,13 @@ class Relay:
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=64),
         )
         config = uvicorn.Config(
-            self._answer, interface="asgi3", proxy_headers=False, lifespan="off", log_config=None, access_log=False, ws="none"
+            self._answer,
+            interface="asgi3",
+            proxy_headers=False,
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            ws="none",
         )
         config.load()
         state = ServerState()
@@ -138,7 +145,9 @@ class Relay:
         channel = self._channel(headers)
         path: str = scope["path"]
         if channel is None:
-            await _reply(send, 401, b'{"type":"error","error":{"type":"authentication_error","message":"unknown token"}}')
+            await _reply(
+                send, 401, b'{"type":"error","error":{"type":"authentication_error","message":"unknown token"}}'
+            )
         elif scope["method"] in ("HEAD", "GET"):
             await _reply(send, 200, b"")
         elif path not in ("/v1/messages", "/v1/messages/count_tokens"):
@@ -146,7 +155,9 @@ class Relay:
         else:
             await self._relay(channel, scope, headers, receive, send)
 
-    async def _relay(self, channel: Channel, scope: Message, headers: dict[bytes, bytes], receive: Any, send: Any) -> None:
+    async def _relay(
+        self, channel: Channel, scope: Message, headers: dict[bytes, bytes], receive: Any, send: Any
+    ) -> None:
         body = await _body(receive)
         if channel.allowance is not None and channel.allowance <= 0:
             await _reply(send, 400, CLOSED)
@@ -155,7 +166,6 @@ class Relay:
             channel.allowance -= 1
         channel.calls += 1
         if not all(part in body for part in channel.absent):
-            print("BODY", body[:1500], channel.absent)
             channel.failure = UpstreamFailed("The request did not reach the model's API as it was made.", status=None)
             await _reply(send, 400, CLOSED)
             return
@@ -169,16 +179,20 @@ class Relay:
             with contextlib.suppress(asyncio.CancelledError):
                 await call
 
-    async def _forward(self, channel: Channel, scope: Message, headers: dict[bytes, bytes], body: bytes, send: Any) -> None:
-        import httpx
+    async def _forward(
+        self, channel: Channel, scope: Message, headers: dict[bytes, bytes], body: bytes, send: Any
+    ) -> None:
+        import httpx  # noqa: PLC0415 - as in `start`
 
         assert self._client is not None  # noqa: S101 - the server runs only between start and aclose
         query = scope["query_string"].decode()
         target = scope["path"] + (f"?{query}" if query else "")
         begun = False
         try:
-            async with self._client.stream("POST", target, headers=self._headers(channel, headers), content=body) as answer:
-                if answer.status_code >= 400:
+            async with self._client.stream(
+                "POST", target, headers=self._headers(channel, headers), content=body
+            ) as answer:
+                if answer.is_error:
                     content = await answer.aread()
                     channel.failure = failure(answer.status_code, dict(answer.headers), content)
                     await _reply(send, answer.status_code, content, _returned(answer))
@@ -231,11 +245,13 @@ def _without(body: bytes, absent: tuple[bytes, ...]) -> bytes:
 
 
 def _broken(error: httpx.HTTPError, begun: bool) -> str:
-    import httpx
+    import httpx  # noqa: PLC0415 - as in `start`
 
     if isinstance(error, httpx.TimeoutException):
         return "The model's API did not answer in time."
-    return "The connection to the model's API broke " + ("in the middle of the answer." if begun else "before it answered.")
+    return "The connection to the model's API broke " + (
+        "in the middle of the answer." if begun else "before it answered."
+    )
 
 
 def _returned(answer: httpx.Response) -> list[tuple[bytes, bytes]]:
@@ -246,7 +262,9 @@ async def _break_off(send: Any, begun: bool) -> None:
     """End a broken call so that the CLI sees a failure, and no connection of its own is left half open."""
     error = b'{"type":"error","error":{"type":"api_error","message":"connection broken"}}'
     if begun:
-        await send({"type": "http.response.body", "body": b"event: error\ndata: " + error + b"\n\n", "more_body": False})
+        await send(
+            {"type": "http.response.body", "body": b"event: error\ndata: " + error + b"\n\n", "more_body": False}
+        )
     else:
         await _reply(send, 502, error)
 

@@ -28,7 +28,9 @@ OBEY = 0.9
 ENDING = 3.0
 #: The CLI's own words around the model's message, which name commands and addresses that mean nothing to a caller.
 _PREFIX = re.compile(r"^(Failed to authenticate\. )?(API Error: )?(Request rejected \(\d+\) · |\d{3} )?")
-_SUFFIX = re.compile(r" This is a server-side issue, usually temporary.*$| Check the gateway set in .*$|https?://\S+", re.DOTALL)
+_SUFFIX = re.compile(
+    r" This is a server-side issue, usually temporary.*$| Check the gateway set in .*$|https?://\S+", re.DOTALL
+)
 
 
 class BaseRun(ABC):
@@ -72,7 +74,9 @@ class BaseRun(ABC):
             raise
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._process is None:
             return
         if self.complete:

@@ -16,15 +16,34 @@ from pinnace.core.adapters.claude.options import AgentOptions, CliOptions, Crede
 from pinnace.core.model.run import Profile
 
 #: What a child may see of the server's environment: where programs are, language, time zone, certificates and proxies.
-INHERITED = (
-    "PATH LANG LC_ALL LC_CTYPE TZ SHELL SSL_CERT_FILE SSL_CERT_DIR NODE_EXTRA_CA_CERTS "
-    "HTTP_PROXY HTTPS_PROXY NO_PROXY ALL_PROXY http_proxy https_proxy no_proxy all_proxy"
-).split()
+INHERITED = [
+    "PATH",
+    "LANG",
+    "LC_ALL",
+    "LC_CTYPE",
+    "TZ",
+    "SHELL",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "NODE_EXTRA_CA_CERTS",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "ALL_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "all_proxy",
+]
 #: The CLI's own variables that choose models; they hold no secret.
-CLI_VARIABLES = (
-    "ANTHROPIC_MODEL ANTHROPIC_SMALL_FAST_MODEL ANTHROPIC_DEFAULT_OPUS_MODEL ANTHROPIC_DEFAULT_SONNET_MODEL "
-    "ANTHROPIC_DEFAULT_HAIKU_MODEL CLAUDE_CODE_SUBAGENT_MODEL"
-).split()
+CLI_VARIABLES = [
+    "ANTHROPIC_MODEL",
+    "ANTHROPIC_SMALL_FAST_MODEL",
+    "ANTHROPIC_DEFAULT_OPUS_MODEL",
+    "ANTHROPIC_DEFAULT_SONNET_MODEL",
+    "ANTHROPIC_DEFAULT_HAIKU_MODEL",
+    "CLAUDE_CODE_SUBAGENT_MODEL",
+]
 FIXED = {
     "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
     "DISABLE_AUTOUPDATER": "1",
@@ -96,7 +115,9 @@ def launch(
         "TMPDIR": str(directory / "tmp"),
         "CLAUDE_CODE_TMPDIR": str(directory / "tmp"),
     }
-    return Launch(mark, profile, (str(cli.path), *flags(profile, cli, agent, claimable=claimable)), environment, directory, token)
+    return Launch(
+        mark, profile, (str(cli.path), *flags(profile, cli, agent, claimable=claimable)), environment, directory, token
+    )
 
 
 def flags(profile: Profile, cli: CliOptions, agent: AgentOptions, *, claimable: bool = True) -> tuple[str, ...]:

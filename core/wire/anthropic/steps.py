@@ -103,7 +103,12 @@ class StepFolder:
             yield from self._block_of_text(f"<tool_result{mark}>\n{''.join(texts)}\n</tool_result>\n")
             return
         content = [{"type": "text", "text": text} for text in texts]
-        block = {"type": "mcp_tool_result", "tool_use_id": result["tool_use_id"], "is_error": failed, "content": content}
+        block = {
+            "type": "mcp_tool_result",
+            "tool_use_id": result["tool_use_id"],
+            "is_error": failed,
+            "content": content,
+        }
         yield {"type": "content_block_start", "index": self._next, "content_block": block}
         yield {"type": "content_block_stop", "index": self._next}
         self._next += 1
