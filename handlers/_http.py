@@ -153,9 +153,7 @@ def authenticate(request: Request, settings: Settings) -> None:
     """
     context = context_of(request)
     if settings.api_key is not None:
-        given = (
-            request.headers.get("x-api-key") or request.headers.get("authorization", "").removeprefix("Bearer ").strip()
-        )
+        given = request.headers.get("x-api-key") or _bearer(request.headers.get("authorization", ""))
         if not given:
             raise Unauthenticated("No API key was given: send it as x-api-key or as Authorization: Bearer.")
         if not hmac.compare_digest(_digest(given), _digest(settings.api_key.get_secret_value())):
@@ -204,6 +202,11 @@ async def read_body(request: Request, limit: int) -> bytes:
             raise RequestTooLarge(message, limit=limit)
         parts.append(part)
     return b"".join(parts)
+
+
+def _bearer(header: str) -> str:
+    scheme, _, token = header.partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
 
 
 def _digest(text: str) -> bytes:

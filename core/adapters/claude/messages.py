@@ -30,7 +30,7 @@ class MessagesRun(BaseRun):
     """One call of the `messages` profile."""
 
     broken = False
-    _broke_off = False
+    _stopped = False
 
     async def open(self) -> None:
         self._process = await self.pool.lease(self.request.project, Profile.MESSAGES)
@@ -95,12 +95,16 @@ class MessagesRun(BaseRun):
                 yield ModelEvent(frame.event)
 
     def _breaks_off(self, event: dict[str, Any]) -> bool:
-        """Whether this is one of the events with which the CLI itself closes a stream that broke."""
+        """Whether this is one of the events with which the CLI itself closes a stream that broke.
+
+        It ends such a message without a `stop_reason`, or without a `message_delta` at all.
+        """
         kind = event["type"]
-        if kind == "message_delta" and event["delta"].get("stop_reason") is None:
-            self._broke_off = True
-        closing = kind in ("content_block_stop", "message_delta", "message_stop")
-        return closing and (self._broke_off or self.process.channel.failure is not None)
+        if kind == "message_delta":
+            self._stopped = event["delta"].get("stop_reason") is not None
+        if kind in ("message_delta", "message_stop") and not self._stopped:
+            return True
+        return kind == "content_block_stop" and self.process.channel.failure is not None
 
     def close(self) -> None:
         process = self.process

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import hmac
 import logging
+import re
 import socket
 from collections.abc import MutableMapping
 from dataclasses import dataclass, field
@@ -35,8 +36,24 @@ DROPPED = frozenset(
     b"host connection content-length transfer-encoding x-api-key authorization accept-encoding "
     b"anthropic-dangerous-direct-browser-access".split()
 )
+#: As much of a stream as an `error` event may reach back over pieces.
+TAIL_BYTES = 2048
 RETURNED = frozenset(["content-type", "request-id", "retry-after"])
-CLOSED = b'{"type":"error","error":{"type":"invalid_request_error","message":"this run makes no further call"}}'
+#: How the CLI learns that a run is over; it tells it on as a failure of the upstream, which it is not.
+NO_FURTHER_CALL = "this run makes no further call"
+CLOSED = b'{"type":"error","error":{"type":"invalid_request_error","message":"%s"}}' % NO_FURTHER_CALL.encode()
+#: The statuses of the API's error types, for an error that came within a stream.
+STATUSES = {
+    "invalid_request_error": 400,
+    "authentication_error": 401,
+    "billing_error": 402,
+    "permission_error": 403,
+    "not_found_error": 404,
+    "request_too_large": 413,
+    "rate_limit_error": 429,
+    "timeout_error": 504,
+    "overloaded_error": 529,
+}
 
 
 @dataclass(slots=True)
@@ -199,7 +216,11 @@ class Relay:
                     return
                 await send({"type": "http.response.start", "status": answer.status_code, "headers": _returned(answer)})
                 begun = True
+                tail = b""
                 async for chunk in answer.aiter_raw():
+                    tail = tail[-TAIL_BYTES:] + chunk
+                    if b"event: error" in tail:
+                        channel.failure = failure_within(tail) or channel.failure
                     await send({"type": "http.response.body", "body": chunk, "more_body": True})
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
         except httpx.HTTPError as error:
@@ -236,6 +257,15 @@ def failure(status: int, headers: dict[str, str], content: bytes) -> UpstreamFai
     with contextlib.suppress(ValueError):
         retry_after = float(headers.get("retry-after", ""))
     return UpstreamFailed(message, status=status, kind=kind, retry_after=retry_after)
+
+
+def failure_within(stream: bytes) -> UpstreamFailed | None:
+    """Read an `error` event out of the end of a stream; None where there is no whole one."""
+    found = re.search(rb"(?:^|\n)event: error\r?\ndata: (.*?)\r?\n", stream)
+    if found is None:
+        return None
+    read = failure(500, {}, found.group(1))
+    return UpstreamFailed(read.message, status=STATUSES.get(read.kind or "", 500), kind=read.kind)
 
 
 def _without(body: bytes, absent: tuple[bytes, ...]) -> bytes:

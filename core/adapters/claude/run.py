@@ -17,6 +17,7 @@ from pinnace.core.adapters.claude.frames import ApiFailure, Frame, Result
 from pinnace.core.adapters.claude.options import CliOptions
 from pinnace.core.adapters.claude.pool import Pool
 from pinnace.core.adapters.claude.process import CliProcess, new_id
+from pinnace.core.adapters.claude.relay import NO_FURTHER_CALL
 from pinnace.core.errors import CliBroke, PinnaceError, RunTimedOut, UpstreamFailed
 from pinnace.core.model.run import Outcome, RunEvent, RunRequest
 from pinnace.core.ports import Clock
@@ -126,7 +127,7 @@ class BaseRun(ABC):
             if self.process.alive and remaining <= self.cli.silence:
                 raise self._late() from None
             raise
-        if isinstance(frame, ApiFailure):
+        if isinstance(frame, ApiFailure) and NO_FURTHER_CALL not in frame.text:
             self._failure = frame
         return frame
 
@@ -138,6 +139,8 @@ class BaseRun(ABC):
         if self._failure is not None:
             message = plain(self._failure.text)
             return UpstreamFailed(message, status=self._failure.status, kind=self._failure.kind)
+        if self.account.calls:
+            return UpstreamFailed("The model's API broke off in the middle of the answer.", status=None)
         log.error("the CLI ended a run without an answer", extra={"subtype": result.subtype, "reason": result.reason})
         return CliBroke("The Claude Code CLI ended the run without an answer.")
 
