@@ -1,1 +1,1 @@
-"""Knows what a user runs and imports: the command and, later, the client library; it must not know how a call is served."""
+"""Knows the `pinnace` command and what it shows to a person; it must not know how a call is served."""

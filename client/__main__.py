@@ -1,4 +1,4 @@
-"""Knows that `python -m pinnace.client` is the command; nothing else."""
+"""Knows that `python -m pinnace.client` is the `pinnace` command; it must not know anything else."""
 
 from __future__ import annotations
 

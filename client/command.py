@@ -1,124 +1,142 @@
-"""Knows the `pinnace` command: its words, its exit statuses and what it prints; it must not know how anything is served."""
+"""Knows the `pinnace` command line: options, exit statuses, words for what went wrong; it must not know how the work is done.
+
+Each command imports what it runs when it runs, so that `pinnace --help` is quick and a part that is not installed hurts only
+the command that needs it. Status 1 is a failure, 2 a wrong option or setting.
+"""
 
 from __future__ import annotations
 
-import asyncio
-import importlib
+import contextlib
+import errno
 import os
 import signal
-import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import click
 
-CONFIG = click.option(
-    "--config",
-    type=click.Path(path_type=Path),
-    help="The configuration file; by default pinnace.toml in this directory, if there is one.",
-)
-MARKS = {"ok": "[green]✓[/]", "warning": "[yellow]![/]", "failed": "[red]✗[/]"}
+from pinnace.core.errors import Misconfigured, PinnaceError
+
+PORTS = click.IntRange(0, 65535)
+CONFIG = click.Path(dir_okay=False, path_type=Path)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(version("pinnace"), prog_name="pinnace")
-def main() -> None:
-    """Claude Code as an HTTP API."""
+class _WrongSetting(click.ClickException):
+    exit_code = 2
 
 
-@contextmanager
-def _told() -> Iterator[None]:
-    """Turn what a user can mend into one sentence and an exit status."""
-    from pinnace.core.errors import CliUnavailable, Misconfigured  # noqa: PLC0415 - `--help` must not wait for it
+@contextlib.contextmanager
+def extra(names: str) -> Iterator[None]:
+    """Run imports that only some installations have; where one is missing, say how to get it.
 
+    Args:
+        names: The extras that bring it, as between the brackets of `pip install 'pinnace[...]'`.
+    """
     try:
         yield
     except ModuleNotFoundError as error:
-        if (error.name or "").startswith("pinnace"):
+        missing = (error.name or "").partition(".")[0]
+        if missing == "pinnace":
             raise
-        raise click.ClickException(
-            f"{error.name} is not installed; pip install 'pinnace[server]' brings it."
-        ) from error
-    except (Misconfigured, CliUnavailable) as error:
-        click.echo(f"pinnace: {error.message if isinstance(error, CliUnavailable) else error}", err=True)
-        sys.exit(2)
+        raise click.ClickException(f"{missing} is not installed; pip install 'pinnace[{names}]' brings it.") from error
 
 
-def _load(config: Path | None, **overrides: Any) -> Any:
-    settings = importlib.import_module("pinnace.core.settings")
-    for name in settings.unknown_variables(os.environ):
-        click.echo(f"pinnace: {name} is no setting and has no effect", err=True)
-    return settings.load(config=config, **overrides)
+@contextlib.contextmanager
+def failures() -> Iterator[None]:
+    """Turn pinnace's own errors into one sentence and a status."""
+    try:
+        yield
+    except Misconfigured as error:
+        raise _WrongSetting(error.message) from error
+    except PinnaceError as error:
+        raise click.ClickException(error.message) from error
 
 
-@main.command()
-@click.option("--host", help="The address to listen on.  [default: 127.0.0.1]")
-@click.option("--port", type=click.IntRange(0, 65535), help="The port to listen on.  [default: 8787]")
-@CONFIG
-def serve(host: str | None, port: int | None, config: Path | None) -> None:
-    """Serve the API until SIGTERM or Ctrl-C."""
-    with _told():
-        settings = _load(config, host=host, port=port)
-        server = importlib.import_module("pinnace.handlers.hosts.server")
-        status = server.serve(settings)
-    sys.exit(status)
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="pinnace", message="%(prog)s %(version)s")
+def main() -> None:
+    """Serve Claude Code as an HTTP API."""
 
 
 @main.command()
-@click.option("--port", type=click.IntRange(0, 65535), default=8788, show_default=True, help="0 takes a free one.")
-@click.option(
-    "--record", type=click.Path(path_type=Path, dir_okay=False), help="Append each request to this file as JSON."
-)
+@click.option("--host", help="The address to listen on.")
+@click.option("--port", type=PORTS, help="The port to listen on; 0 takes a free one.")
+@click.option("--config", type=CONFIG, metavar="FILE", help="A pinnace.toml; by default the current directory's.")
+@click.pass_context
+def serve(context: click.Context, host: str | None, port: int | None, config: Path | None) -> None:
+    """Serve until SIGTERM or Ctrl-C."""
+    with extra("server"), failures():
+        from pinnace.core.settings import load, unknown_variables  # noqa: PLC0415 - see the top
+
+        for name in unknown_variables(os.environ):
+            click.echo(f"Warning: {name} is no setting and has no effect.", err=True)
+        settings = load(config=config, host=host, port=port)
+        from pinnace.handlers.hosts.server import serve as run  # noqa: PLC0415 - only once the settings are good
+
+        status = run(settings)
+    context.exit(status)
+
+
+@main.command()
+@click.option("--port", type=PORTS, default=8788, show_default=True, help="The port; 0 takes a free one.")
+@click.option("--record", type=CONFIG, metavar="FILE", help="Append each request to FILE, one JSON object a line.")
 def upstream(port: int, record: Path | None) -> None:
-    """Play the Anthropic API by scripts in the prompts, for tests without a key."""
-    with _told():
-        endpoint = importlib.import_module("pinnace.testing.upstream").Upstream(port=port, record=record)
+    """Play the model's API by the directives in the prompts."""
+    with extra("server"):
+        from pinnace.testing.upstream import Upstream  # noqa: PLC0415 - see the top
+
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
+    if record:
+        try:
+            record.touch()
+        except OSError as error:
+            raise click.ClickException(f"{record} cannot be written to: {error.strerror}.") from error
     try:
-        endpoint.__enter__()
+        scripted = Upstream(port=port, record=record).__enter__()
     except OSError as error:
-        raise click.ClickException(f"Port {port} cannot be used: {error.strerror}.") from error
-    try:
-        click.echo(f"scripted endpoint on {endpoint.url}")
+        if error.errno == errno.EADDRINUSE:
+            raise click.ClickException(f"Port {port} is in use; choose another one with --port.") from error
+        raise click.ClickException(f"Port {port} cannot be listened on: {error.strerror}.") from error
+    with contextlib.ExitStack() as stack:
+        stack.push(scripted)
+        click.echo(f"scripted endpoint on {scripted.url}")
         stopped.wait()
-    finally:
-        endpoint.__exit__(None, None, None)
 
 
 @main.command()
-@CONFIG
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def doctor(config: Path | None, *, as_json: bool) -> None:
-    """Say which credential is used, whether the CLI runs, and what is missing."""
-    with _told():
-        settings = _load(config)
-        wiring = importlib.import_module("pinnace.core.wiring")
-        findings = asyncio.run(wiring.diagnose(settings, os.environ))
+@click.option("--config", type=CONFIG, metavar="FILE", help="A pinnace.toml; by default the current directory's.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
+@click.pass_context
+def doctor(context: click.Context, config: Path | None, as_json: bool) -> None:
+    """Look at what works here, and say what to do about the rest."""
+    with extra("server"):
+        from pinnace.client.examination import examine, render, render_json  # noqa: PLC0415 - see the top
+
+        findings = examine(config, os.environ)
     if as_json:
-        import json  # noqa: PLC0415 - here alone
-
-        click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
+        click.echo(render_json(findings))
     else:
-        from rich.console import Console  # noqa: PLC0415 - `--help` must not wait for it
-
-        console = Console(soft_wrap=True)
-        for finding in findings:
-            console.print(f"{MARKS[finding.status]} [bold]{finding.name}[/]  {finding.message}", highlight=False)
-            if finding.remedy and finding.status != "ok":
-                console.print(f"  {finding.remedy}", highlight=False)
-    sys.exit(any(finding.status == "failed" for finding in findings))
+        render(findings)
+    context.exit(1 if any(finding.status == "failed" for finding in findings) else 0)
 
 
 @main.command()
-def demo() -> None:
-    """Show the main job end to end: the real CLI, a scripted model, no key."""
-    with _told():
-        show = importlib.import_module("pinnace.client.demo")
-    sys.exit(show.run())
+@click.option("--keep", is_flag=True, help="Leave the server running at the end, until Ctrl-C.")
+def demo(keep: bool) -> None:
+    """Show a server, the real CLI and a client at work, with a scripted model and no key."""
+    with extra("server,demo"):
+        from pinnace.client.demo import DemoFailed, show  # noqa: PLC0415 - see the top
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
+    try:
+        show(keep=keep)
+    except DemoFailed as error:
+        raise click.ClickException(str(error)) from error
+
+
+if __name__ == "__main__":
+    main(prog_name="pinnace")

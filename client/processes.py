@@ -1,37 +1,78 @@
-"""Knows how to look for a free port and for processes that somebody left behind; it must not know whose they are."""
+"""Knows which processes descend from one and which of them still live; it must not know what any of them does.
+
+Linux tells it in `/proc`, where a small image has no `ps`; elsewhere `ps` does.
+"""
 
 from __future__ import annotations
 
 import os
-import socket
-import time
+import signal
+import subprocess
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-SETTLING = 3.0
+PROC = Path("/proc")
 
 
-def free_port() -> int:
-    """A port on loopback that nobody uses now."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A process at one moment; `started` tells it from a later one that got the same number."""
+
+    pid: int
+    parent: int
+    started: str
 
 
-def left_over(mark: str) -> list[int]:
-    """Processes whose environment names `mark`, once those that are ending have ended; none where there is no `/proc`."""
-    deadline = time.monotonic() + SETTLING
-    while (found := _marked(mark)) and time.monotonic() < deadline:
-        time.sleep(0.05)
+def descendants(pid: int) -> list[Seen]:
+    """List the children of `pid`, theirs, and so on."""
+    running = list(_running())
+    found: list[Seen] = []
+    parents = {pid}
+    while parents:
+        children = [process for process in running if process.parent in parents]
+        found += children
+        parents = {process.pid for process in children}
     return found
 
 
-def _marked(mark: str) -> list[int]:
-    found = []
-    for entry in Path("/proc").glob("[0-9]*/environ"):
+def still_alive(processes: Iterable[Seen]) -> list[Seen]:
+    """Give those that still run; one that only waits to be collected does not."""
+    now = {(process.pid, process.started) for process in _running()}
+    return [process for process in processes if (process.pid, process.started) in now]
+
+
+def kill(processes: Iterable[Seen]) -> None:
+    """Kill those that still run."""
+    for process in still_alive(processes):
         try:
-            environment = entry.read_bytes()
+            os.kill(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+
+
+def _running() -> Iterator[Seen]:
+    return _from_proc() if (PROC / "self" / "stat").exists() else _from_ps()
+
+
+def _from_proc() -> Iterator[Seen]:
+    for name in os.listdir(PROC):
+        if not name.isdigit():
+            continue
+        try:
+            line = (PROC / name / "stat").read_text(encoding="utf-8", errors="replace")
         except OSError:
             continue
-        if mark.encode() in environment and int(entry.parent.name) != os.getpid():
-            found.append(int(entry.parent.name))
-    return found
+        # The name is in parentheses and may hold anything, so the fields are counted from the last one: proc(5) has the
+        # state third, the parent fourth, the start time twenty-second.
+        state, parent, *rest = line.rpartition(")")[2].split()
+        if state not in "ZX":
+            yield Seen(int(name), int(parent), rest[17])
+
+
+def _from_ps() -> Iterator[Seen]:
+    listing = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,stat=,lstart="], capture_output=True, text=True, check=True)  # noqa: S607 - where ps lies differs
+    for line in listing.stdout.splitlines():
+        pid, parent, state, started = line.split(maxsplit=3)
+        if not state.startswith("Z"):
+            yield Seen(int(pid), int(parent), started)

@@ -22,7 +22,7 @@ TOOL = {
     },
     "cache_control": {"type": "ephemeral"},
 }
-ROUND_TRIP = [
+ROUND_TRIP: list[dict[str, Any]] = [
     {"role": "user", "content": "Weather in Oslo and Rome?"},
     {
         "role": "assistant",

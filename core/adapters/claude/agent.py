@@ -166,8 +166,10 @@ class AgentRun(BaseRun):
 
     async def events(self) -> AsyncIterator[RunEvent]:
         calls: set[str] = set()
+        begun = False
         while True:
-            frame = await self.take()
+            frame = await (self.take() if begun else self.first())
+            begun = True
             if isinstance(frame, ControlRequest):
                 self._reply(frame)
             elif isinstance(frame, Result):

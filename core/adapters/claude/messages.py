@@ -73,11 +73,12 @@ class MessagesRun(BaseRun):
             raise CliBroke("The Claude Code CLI refused the request's settings.")
 
     async def events(self) -> AsyncIterator[RunEvent]:
-        answered = False
+        answered, begun = False, False
         while True:
             try:
                 async with asyncio.timeout(ENDING if answered else None):
-                    frame = await self.take()
+                    frame = await (self.take() if begun else self.first())
+                    begun = True
             except (TimeoutError, CliBroke):
                 if not answered:
                     raise

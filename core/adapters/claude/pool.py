@@ -1,4 +1,4 @@
-"""Knows how many children live, which of them may serve whom, and for how long; it must not know what a run says to one.
+"""Knows which children may serve whom, and for how long they live; it must not know what a run says to one.
 
 A process that has served a project serves that project again or goes; it never serves another. Spares are parked before
 anybody asks. Who finds neither waits for the first of: a process of its project coming back, or a new one.
@@ -11,14 +11,13 @@ import contextlib
 import logging
 from collections import Counter, deque
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
+from pinnace.core.adapters.claude.nursery import Nursery
 from pinnace.core.adapters.claude.options import AgentOptions, CliOptions, PoolOptions
 from pinnace.core.adapters.claude.process import CliProcess
-from pinnace.core.adapters.claude.relay import Channel, Relay
-from pinnace.core.adapters.claude.spawn import launch
-from pinnace.core.adapters.claude.watch import Watch
+from pinnace.core.adapters.claude.shelves import Shelves
 from pinnace.core.errors import CliUnavailable, Overloaded
 from pinnace.core.model.run import Isolation, PoolStats, Profile
 from pinnace.core.ports import Clock
@@ -32,29 +31,20 @@ class _Waiter:
     profile: Profile
     future: asyncio.Future[CliProcess]
 
-
-@dataclass(slots=True)
-class _Shelf:
-    """The children of one profile that nobody uses: parked ones, and idle ones by project, the latest used last."""
-
-    parked: deque[CliProcess] = field(default_factory=deque)
-    idle: list[CliProcess] = field(default_factory=list)
-    starting: int = 0
+    @property
+    def open(self) -> bool:
+        return not self.future.done()
 
 
 class Pool:
     """The children of one server; all methods belong to one event loop."""
 
     def __init__(self, cli: CliOptions, agent: AgentOptions, options: PoolOptions, clock: Clock) -> None:
-        self._cli, self._agent, self._options, self._clock = cli, agent, options, clock
-        self._relay = Relay(cli.credential) if cli.credential.relayed else None
-        self._watch = Watch()
-        self._shelves = {profile: _Shelf() for profile in Profile}
+        self._options, self._clock = options, clock
+        self._nursery = Nursery(cli, agent, options, clock)
+        self._shelves = Shelves()
         self._waiters: deque[_Waiter] = deque()
-        self._busy: set[CliProcess] = set()
-        self._held: dict[CliProcess, Callable[[], None]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._starts = asyncio.Semaphore(options.spawns)
         self._counts: Counter[str] = Counter()
         self._closed = False
         self._sweeper: asyncio.Task[None] | None = None
@@ -62,15 +52,13 @@ class Pool:
     async def open(self) -> None:
         """Start what stands around the children; a second call does nothing."""
         if self._sweeper is None:
-            self._watch.start()
-            if self._relay:
-                await self._relay.start()
+            await self._nursery.open()
             self._sweeper = asyncio.create_task(self._sweep())
 
     async def prepare(self) -> None:
         """Park the spares that the options ask for, and wait for them."""
         await self.open()
-        await asyncio.gather(*(self._park(profile) for profile in Profile for _ in range(self._missing(profile))))
+        await asyncio.gather(*(self._refilled(profile) for profile in Profile for _ in range(self._missing(profile))))
 
     async def lease(self, project: str, profile: Profile) -> CliProcess:
         """Give a process for `project`: one that served it, a parked one, or a new one.
@@ -82,11 +70,8 @@ class Pool:
         await self.open()
         if self._closed:
             raise Overloaded("The server is shutting down; try again elsewhere.", retry_after=1)
-        process = self._from_shelf(project, profile)
-        if process is None:
-            process = await self._wait(project, profile)
+        process = self._from_shelf(project, profile) or await self._wait(project, profile)
         process.project = project
-        self._busy.add(process)
         self._refill(profile)
         return process
 
@@ -97,66 +82,68 @@ class Pool:
             CliUnavailable: none can be started.
         """
         await self.open()
-        shelves = self._shelves.values()
-        for process in (*(p for shelf in shelves for p in (*shelf.parked, *shelf.idle)), *self._busy):
+        for process in (*self._shelves.unused(), *self._shelves.busy):
             if process.greeting:
                 return process.greeting
-        process = await self.start(Profile.MESSAGES)
-        self._unclaimed(process)
+        process = await self._nursery.start(Profile.MESSAGES)
+        self._put_back(process)
         return process.greeting
 
     def give_back(self, process: CliProcess, *, reusable: bool) -> None:
         """Take a process back; `reusable` says that it has been made as new and may serve its project again."""
-        self._busy.discard(process)
-        self._held.pop(process, None)
+        self._shelves.remove(process)
         process.turns += 1
         self._counts["served"] += 1
-        if not (reusable and process.alive and self._may_live(process)):
+        if reusable and process.alive and self._may_live(process):
+            self._put_back(process)
+        else:
             self.retire(process)
-            return
-        process.idle_since = self._clock.monotonic()
-        for waiter in self._waiters:
-            fits = waiter.project == process.project and waiter.profile is process.launch.profile
-            if fits and not waiter.future.done():
-                waiter.future.set_result(process)
-                return
-        self._shelves[process.launch.profile].idle.append(process)
-        self._serve_waiters()
 
     def hold(self, process: CliProcess, give_up: Callable[[], None]) -> None:
         """Keep a process for a conversation's next turn; `give_up` is called when its place is needed."""
-        self._busy.discard(process)
-        self._held[process] = give_up
+        self._shelves.busy.discard(process)
+        self._shelves.held[process] = give_up
+        self._serve_waiters()
 
     def resume(self, process: CliProcess) -> None:
         """A held process serves again."""
-        self._held.pop(process, None)
-        self._busy.add(process)
+        self._shelves.remove(process)
+        self._shelves.busy.add(process)
 
     def retire(self, process: CliProcess) -> None:
         """End a process in the background."""
-        self._busy.discard(process)
-        self._held.pop(process, None)
-        self._spawn(self._end(process))
+        self._shelves.remove(process)
+        self.later(self._end(process))
+
+    async def replace(self, process: CliProcess, *, claimable: bool) -> CliProcess:
+        """End a leased process and start another for the same project in its place."""
+        self.retire(process)
+        other = await self._nursery.start(process.launch.profile, claimable=claimable)
+        other.project = process.project
+        self._shelves.busy.add(other)
+        return other
 
     def later(self, work: Coroutine[Any, Any, None]) -> None:
         """Do something in the background that `aclose` waits for."""
-        self._spawn(work)
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def count(self, what: str) -> None:
         """Count a `fallback`, a `broken` or a `claimed`."""
         self._counts[what] += 1
 
     def stats(self) -> PoolStats:
-        shelves = self._shelves.values()
+        """The pool at this moment."""
+        shelves = self._shelves
         return PoolStats(
-            parked=sum(len(shelf.parked) for shelf in shelves),
-            idle=sum(len(shelf.idle) for shelf in shelves) + len(self._held),
-            busy=len(self._busy),
-            starting=sum(shelf.starting for shelf in shelves),
+            parked=shelves.parked,
+            idle=shelves.idle,
+            busy=len(shelves.busy),
+            starting=shelves.starting,
             waiting=len(self._waiters),
             max_processes=self._options.max_processes,
-            started=self._counts["started"],
+            started=self._nursery.started,
             reused=self._counts["reused"],
             claimed=self._counts["claimed"],
             fallbacks=self._counts["fallback"],
@@ -164,72 +151,28 @@ class Pool:
             served=self._counts["served"],
         )
 
-    async def replace(self, process: CliProcess, *, claimable: bool) -> CliProcess:
-        """End a leased process and start another for the same project in its place."""
-        self.retire(process)
-        other = await self.start(process.launch.profile, claimable=claimable)
-        other.project = process.project
-        self._busy.add(other)
-        return other
-
-    async def start(self, profile: Profile, *, claimable: bool = True) -> CliProcess:
-        """Start a process outside the shelves; who asks owns it.
-
-        Raises:
-            CliUnavailable: it cannot be started.
-        """
-        async with self._starts:
-            started = launch(
-                profile, self._cli, self._agent, self._relay.url if self._relay else None, claimable=claimable
-            )
-            channel = self._relay.admit(started.token) if self._relay else Channel()
-            process = CliProcess(started, channel, self._watch, self._clock.monotonic())
-            try:
-                await process.start(self._options.start_timeout)
-            except BaseException:
-                if self._relay:
-                    self._relay.dismiss(started.token)
-                raise
-            self._counts["started"] += 1
-            return process
-
     async def aclose(self, grace: float) -> None:
         """Let the busy end for `grace` seconds, then end everything."""
         self._closed = True
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(grace):
-                while self._busy:  # noqa: ASYNC110 - once in a server's life, and bounded
+                while self._shelves.busy:  # noqa: ASYNC110 - once in a server's life, and bounded
                     await asyncio.sleep(0.02)
         if self._sweeper:
             self._sweeper.cancel()
-        for shelf in self._shelves.values():
-            for process in (*shelf.parked, *shelf.idle):
-                self.retire(process)
-            shelf.parked.clear()
-            shelf.idle.clear()
-        for process in (*self._busy, *self._held):
+        for process in (*self._shelves.unused(), *self._shelves.busy, *self._shelves.held):
             self.retire(process)
         while self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._relay:
-            await self._relay.aclose()
-        await asyncio.to_thread(self._watch.close)
+        await self._nursery.aclose()
 
     def _from_shelf(self, project: str, profile: Profile) -> CliProcess | None:
-        shelf = self._shelves[profile]
-        for process in reversed(shelf.idle):
-            if process.project == project:
-                shelf.idle.remove(process)
-                if process.alive:
-                    self._counts["reused"] += 1
-                    return process
-                self.retire(process)
-        while shelf.parked and self._room(but=1):
-            process = shelf.parked.popleft()
-            if process.alive:
-                return process
-            self.retire(process)
-        return None
+        process, dead = self._shelves.take(project, profile)
+        for other in dead:
+            self.retire(other)
+        if process is not None and process.turns:
+            self._counts["reused"] += 1
+        return process
 
     async def _wait(self, project: str, profile: Profile) -> CliProcess:
         if len(self._waiters) >= self._options.max_waiting:
@@ -241,7 +184,7 @@ class Pool:
             return await waiter.future
         except asyncio.CancelledError:
             if waiter.future.done() and not waiter.future.cancelled() and not waiter.future.exception():
-                self._unclaimed(waiter.future.result())
+                self._put_back(waiter.future.result())
             raise
         finally:
             self._waiters.remove(waiter)
@@ -249,133 +192,97 @@ class Pool:
     def _serve_waiters(self) -> None:
         """Give waiters what the shelves hold, and start what is missing as far as there is room."""
         for waiter in list(self._waiters):
-            if not waiter.future.done() and (found := self._from_shelf(waiter.project, waiter.profile)):
+            if waiter.open and (found := self._from_shelf(waiter.project, waiter.profile)):
                 waiter.future.set_result(found)
-        for profile, shelf in self._shelves.items():
-            wanted = sum(1 for waiter in self._waiters if waiter.profile is profile and not waiter.future.done())
+        for profile, shelf in self._shelves.by_profile.items():
+            wanted = sum(1 for waiter in self._waiters if waiter.profile is profile and waiter.open)
             while shelf.starting < wanted and self._make_room():
                 shelf.starting += 1
-                self._spawn(self._start_for_waiters(profile))
+                self.later(self._start_for_waiters(profile))
 
     async def _start_for_waiters(self, profile: Profile) -> None:
-        shelf = self._shelves[profile]
-        failure: CliUnavailable | None = None
-        process: CliProcess | None = None
         try:
-            process = await self.start(profile)
+            process = await self._nursery.start(profile)
         except CliUnavailable as error:
-            failure = error
-        finally:
-            shelf.starting -= 1
-        for waiter in self._waiters:
-            if waiter.profile is profile and not waiter.future.done():
-                if process:
-                    waiter.future.set_result(process)
-                else:
-                    waiter.future.set_exception(failure or CliUnavailable("The Claude Code CLI cannot be started."))
-                return
-        if process:
-            self._unclaimed(process)
+            self._shelves[profile].starting -= 1
+            for waiter in self._waiters:
+                if waiter.profile is profile and waiter.open:
+                    waiter.future.set_exception(error)
+                    return
+            return
+        self._shelves[profile].starting -= 1
+        self._put_back(process)
 
-    def _unclaimed(self, process: CliProcess) -> None:
-        """A process that its waiter no longer wants: back where it came from."""
-        shelf = self._shelves[process.launch.profile]
+    def _put_back(self, process: CliProcess) -> None:
+        """A process that nobody uses: to the shelf that it belongs on, and from there to who waits for it."""
+        self._shelves.remove(process)
         if self._closed or not process.alive:
             self.retire(process)
-        elif process.project is None:
-            shelf.parked.append(process)
-        else:
-            shelf.idle.append(process)
+            return
+        process.idle_since = self._clock.monotonic()
+        shelf = self._shelves[process.launch.profile]
+        (shelf.parked if process.project is None else shelf.idle).append(process)
         self._serve_waiters()
 
-    def _total(self) -> int:
-        on_shelves = sum(len(s.parked) + len(s.idle) + s.starting for s in self._shelves.values())
-        return on_shelves + len(self._busy) + len(self._held)
-
-    def _room(self, *, but: int = 0) -> bool:
-        return self._total() - but < self._options.max_processes
-
     def _make_room(self) -> bool:
-        """Whether one more may live; ends the longest idle one where that makes room."""
+        """Whether one more may live; ends the longest idle one, or gives up a conversation, where that makes room."""
         if self._closed:
             return False
-        if self._room():
+        if self._shelves.total < self._options.max_processes:
             return True
-        idle = [process for shelf in self._shelves.values() for process in (*shelf.idle, *shelf.parked)]
-        if idle:
-            oldest = min(idle, key=lambda process: process.idle_since)
-            shelf = self._shelves[oldest.launch.profile]
-            (shelf.parked if oldest in shelf.parked else shelf.idle).remove(oldest)
+        oldest = self._shelves.oldest()
+        if oldest is not None:
             self.retire(oldest)
             return True
-        for give_up in list(self._held.values()):
+        for give_up in list(self._shelves.held.values()):
             give_up()
             return True
         return False
 
     def _may_live(self, process: CliProcess) -> bool:
-        o = self._options
-        if self._isolation(process.launch.profile) is Isolation.PROCESS or self._closed:
-            return False
+        options, profile = self._options, process.launch.profile
+        isolation = options.isolation_agent if profile is Profile.AGENT else options.isolation_messages
         age = self._clock.monotonic() - process.born
-        return process.turns < o.max_turns and age < o.max_age and process.resident() < o.max_memory
-
-    def _isolation(self, profile: Profile) -> Isolation:
-        return self._options.isolation_agent if profile is Profile.AGENT else self._options.isolation_messages
+        young = process.turns < options.max_turns and age < options.max_age
+        return isolation is Isolation.PROJECT and not self._closed and young and process.resident() < options.max_memory
 
     def _spares(self, profile: Profile) -> int:
         return self._options.spares_agent if profile is Profile.AGENT else self._options.spares_messages
-
-    def _stale(self, process: CliProcess) -> bool:
-        return self._clock.monotonic() - process.idle_since > self._options.idle
 
     def _missing(self, profile: Profile) -> int:
         shelf = self._shelves[profile]
         return max(0, self._spares(profile) - len(shelf.parked) - shelf.starting)
 
     def _refill(self, profile: Profile) -> None:
-        if not self._closed and self._missing(profile) and self._room():
-            self._shelves[profile].starting += 1
-            self._spawn(self._refilled(profile))
+        if not self._closed and self._missing(profile) and self._shelves.total < self._options.max_processes:
+            self.later(self._refilled(profile))
 
     async def _refilled(self, profile: Profile) -> None:
+        shelf = self._shelves[profile]
+        shelf.starting += 1
         try:
-            process = await self.start(profile)
+            process = await self._nursery.start(profile)
         except CliUnavailable as error:
             log.warning("no spare can be parked", extra={"error": str(error)})
             return
         finally:
-            self._shelves[profile].starting -= 1
-        self._unclaimed(process)
-
-    async def _park(self, profile: Profile) -> None:
-        self._shelves[profile].starting += 1
-        await self._refilled(profile)
+            shelf.starting -= 1
+        self._put_back(process)
 
     async def _end(self, process: CliProcess) -> None:
-        await process.close()
-        if self._relay:
-            self._relay.dismiss(process.launch.token)
+        await self._nursery.end(process)
         self._serve_waiters()
 
     async def _sweep(self) -> None:
-        """End what has been idle for too long, and replace spares that died."""
+        """End what has been unused for too long, and replace spares that died."""
         while True:
             await asyncio.sleep(1)
-            for profile, shelf in self._shelves.items():
-                for process in list(shelf.idle):
-                    if self._stale(process) or not process.alive:
-                        shelf.idle.remove(process)
+            for profile, shelf in self._shelves.by_profile.items():
+                spare = set(shelf.parked[: self._spares(profile)])
+                for process in (*shelf.parked, *shelf.idle):
+                    if not process.alive or (self._stale(process) and process not in spare):
                         self.retire(process)
-                surplus = len(shelf.parked) > self._spares(profile)
-                for process in [spare for spare in shelf.parked if not spare.alive or (surplus and self._stale(spare))][
-                    :1
-                ]:
-                    shelf.parked.remove(process)
-                    self.retire(process)
                 self._refill(profile)
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    def _stale(self, process: CliProcess) -> bool:
+        return self._clock.monotonic() - process.idle_since > self._options.idle

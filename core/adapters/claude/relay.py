@@ -11,18 +11,17 @@ import asyncio
 import contextlib
 import hmac
 import logging
-import re
 import socket
 from collections.abc import MutableMapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import orjson
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from pinnace.core.adapters.claude.options import Credential, CredentialKind
+from pinnace.core.adapters.claude.refusals import failure, failure_within
 from pinnace.core.errors import UpstreamFailed
 
 if TYPE_CHECKING:
@@ -42,18 +41,6 @@ RETURNED = frozenset(["content-type", "request-id", "retry-after"])
 #: How the CLI learns that a run is over; it tells it on as a failure of the upstream, which it is not.
 NO_FURTHER_CALL = "this run makes no further call"
 CLOSED = b'{"type":"error","error":{"type":"invalid_request_error","message":"%s"}}' % NO_FURTHER_CALL.encode()
-#: The statuses of the API's error types, for an error that came within a stream.
-STATUSES = {
-    "invalid_request_error": 400,
-    "authentication_error": 401,
-    "billing_error": 402,
-    "permission_error": 403,
-    "not_found_error": 404,
-    "request_too_large": 413,
-    "rate_limit_error": 429,
-    "timeout_error": 504,
-    "overloaded_error": 529,
-}
 
 
 @dataclass(slots=True)
@@ -245,27 +232,6 @@ class Relay:
         if channel.version is not None:
             passed[b"anthropic-version"] = channel.version.encode()
         return passed
-
-
-def failure(status: int, headers: dict[str, str], content: bytes) -> UpstreamFailed:
-    """Read the upstream's refusal: its own type and message where it gave them."""
-    kind, message = None, f"The model's API answered with status {status}."
-    with contextlib.suppress(orjson.JSONDecodeError, KeyError, TypeError):
-        error = orjson.loads(content)["error"]
-        kind, message = str(error["type"]), str(error["message"])
-    retry_after = None
-    with contextlib.suppress(ValueError):
-        retry_after = float(headers.get("retry-after", ""))
-    return UpstreamFailed(message, status=status, kind=kind, retry_after=retry_after)
-
-
-def failure_within(stream: bytes) -> UpstreamFailed | None:
-    """Read an `error` event out of the end of a stream; None where there is no whole one."""
-    found = re.search(rb"(?:^|\n)event: error\r?\ndata: (.*?)\r?\n", stream)
-    if found is None:
-        return None
-    read = failure(500, {}, found.group(1))
-    return UpstreamFailed(read.message, status=STATUSES.get(read.kind or "", 500), kind=read.kind)
 
 
 def _without(body: bytes, absent: tuple[bytes, ...]) -> bytes:

@@ -66,7 +66,7 @@ class BaseRun(ABC):
     async def __aenter__(self) -> Self:
         try:
             async with asyncio.timeout(self.remaining()):
-                await self.open()
+                await self._open_surely()
         except TimeoutError as error:
             self._drop()
             raise self._late() from error
@@ -88,6 +88,33 @@ class BaseRun(ABC):
         while not stopping.done():
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.shield(stopping)
+
+    async def _open_surely(self) -> None:
+        """Open; once more where the process died before it was told anything that matters."""
+        try:
+            await self.open()
+        except CliBroke:
+            self._give_up_process()
+            await self.open()
+
+    def _give_up_process(self) -> None:
+        log.warning("a process died before its call began; taking another one")
+        self.pool.count("broken")
+        self._drop()
+
+    async def first(self) -> Frame:
+        """Take a run's first frame; where the process died before it called the model, open again and take that one's.
+
+        A process that was killed while it was unused looks alive until its end has been noticed.
+        """
+        try:
+            return await self.take()
+        except CliBroke:
+            if self.process.alive or self.process.channel.calls or not self.cli.credential.relayed:
+                raise
+        self._give_up_process()
+        await self.open()
+        return await self.take()
 
     def __aiter__(self) -> AsyncIterator[RunEvent]:
         return self.events()
