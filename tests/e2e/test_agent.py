@@ -216,6 +216,22 @@ def test_skills_and_commands_of_the_workspace_are_there(served: Served, own_dire
     assert "ahoy-from-memory" in seen
 
 
+def test_a_spare_that_refuses_its_claim_is_replaced_and_counted(served: Served, own_directory: Path) -> None:
+    # A workspace whose own settings change the credential is one that the CLI refuses to a spare.
+    workspace = own_directory / "workspace"
+    (workspace / ".claude").mkdir(parents=True)
+    (workspace / ".claude" / "settings.json").write_text(json.dumps({"apiKeyHelper": "echo no"}))
+    (workspace / "cargo.txt").write_text("seven barrels of tar")
+    variables = {"PINNACE_AGENT__WORKSPACE": str(workspace), "PINNACE_AGENT__ALLOWED_TOOLS": '["Bash"]'}
+    with serving(own_directory, served.upstream, **variables) as own:
+        message = run(own, LOOK, mode="forward", system="Speak like a sailor.", tools=[WEATHER])
+        assert own.stats()["fallbacks"] == 1
+        assert "a spare refused its claim" in own.log()
+    assert "seven barrels" in json.dumps(message)
+    assert "Speak like a sailor." in json.dumps(served.upstream.bodies[-1]["system"])
+    assert "mcp__caller__weather" in [tool["name"] for tool in served.upstream.bodies[-1]["tools"]]
+
+
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"tool_choice": {"type": "any"}, "tools": [WEATHER]}, "tool_choice.type"),
     ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "tools.0.type"),

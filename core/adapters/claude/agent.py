@@ -74,42 +74,33 @@ class AgentRun(BaseRun):
         await self._say(messages[begin:])
 
     async def _claim(self) -> None:
-        """Bind the spare to this call; where it refuses, start a process the plain way."""
-        fields = await self._place(self.process)
-        reply = await self._ask("claim_session", **fields)
+        """Bind the spare to this call; where it refuses, start a process that is bound from the start."""
+        work = await asyncio.to_thread(fill_workspace, self.process.launch, self.agent)
+        system, tools = (
+            history.system_text(self.request.body.get("system")),
+            [CALLER] if self._conversation.tools else None,
+        )
+        replaced, appended = ([system], None) if self.agent.replace_system else (None, system)
+        reply = await self._ask(
+            "claim_session",
+            cwd=str(work),
+            system_prompt=replaced if system else None,
+            append_system_prompt=appended or None,
+            sdk_mcp_servers=tools,
+        )
         if reply.error is None:
             self.pool.count("claimed")
             return
         self.fallback = reply.error.partition(":")[0].strip()
         self.pool.count("fallback")
         log.warning("a spare refused its claim; starting a process instead", extra={"reason": self.fallback})
-        refused = self.process
-        self._process = await self.pool.replace(refused, claimable=False)
-        self._conversation.process = self.process
-        self.process.channel.begin(allowance=None, more_betas=",".join(self.request.betas))
-        fields = await self._place(self.process)
-        fields.pop("cwd")
-        names = {
-            "system_prompt": "systemPrompt",
-            "append_system_prompt": "appendSystemPrompt",
-            "sdk_mcp_servers": "sdkMcpServers",
+        initialize = {
+            "systemPrompt": replaced if system else None,
+            "appendSystemPrompt": appended or None,
+            "sdkMcpServers": tools,
         }
-        again = {names[name]: value for name, value in fields.items()}
-        reply = await self._ask("initialize", **again)
-        if reply.error is not None:
-            raise CliBroke("The Claude Code CLI accepted the call neither from a spare nor from a new process.")
-
-    async def _place(self, process: CliProcess) -> dict[str, Any]:
-        work = await asyncio.to_thread(fill_workspace, process.launch, self.agent)
-        fields: dict[str, Any] = {"cwd": str(work)}
-        if system := history.system_text(self.request.body.get("system")):
-            if self.agent.replace_system:
-                fields["system_prompt"] = [system]
-            else:
-                fields["append_system_prompt"] = system
-        if self._conversation.tools:
-            fields["sdk_mcp_servers"] = [CALLER]
-        return fields
+        self._process = self._conversation.process = await self.pool.replace(self.process, initialize)
+        self.process.channel.begin(allowance=None, more_betas=",".join(self.request.betas))
 
     async def _ask(self, subtype: str, **fields: Any) -> frames.ControlResponse:
         request_id = new_id()

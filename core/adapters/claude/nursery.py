@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
+from typing import Any
 
 from pinnace.core.adapters.claude.options import AgentOptions, CliOptions, PoolOptions
 from pinnace.core.adapters.claude.process import CliProcess
@@ -30,19 +32,24 @@ class Nursery:
         if self._relay:
             await self._relay.start()
 
-    async def start(self, profile: Profile, *, claimable: bool = True) -> CliProcess:
+    async def start(self, profile: Profile, initialize: Mapping[str, Any] | None = None) -> CliProcess:
         """Start a child and wait until it answers; who asks owns it.
+
+        With `initialize` it starts in its workspace and bound to one call; without, as a spare.
 
         Raises:
             CliUnavailable: it cannot be started.
         """
         async with self._starts:
             url = self._relay.url if self._relay else None
-            started = launch(profile, self._cli, self._agent, url, claimable=claimable)
+            started = launch(profile, self._cli, self._agent, url, claimable=initialize is None)
             channel = self._relay.admit(started.token) if self._relay else Channel()
             process = CliProcess(started, channel, self._watch, self._clock.monotonic())
             try:
-                await process.start(self._options.start_timeout)
+                if initialize is None:
+                    await process.start(self._options.start_timeout)
+                else:
+                    await process.start(self._options.start_timeout, agent=self._agent, **initialize)
             except BaseException:
                 await self.end(process)
                 raise

@@ -115,10 +115,10 @@ class Pool:
         self._shelves.remove(process)
         self.later(self._end(process))
 
-    async def replace(self, process: CliProcess, *, claimable: bool) -> CliProcess:
-        """End a leased process and start another for the same project in its place."""
+    async def replace(self, process: CliProcess, initialize: Mapping[str, Any]) -> CliProcess:
+        """End a leased spare and start a process in its place that is bound to its call from the start."""
         self.retire(process)
-        other = await self._nursery.start(process.launch.profile, claimable=claimable)
+        other = await self._nursery.start(process.launch.profile, initialize)
         other.project = process.project
         self._shelves.busy.add(other)
         return other

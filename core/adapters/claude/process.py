@@ -14,8 +14,9 @@ from typing import Any
 
 from pinnace.core.adapters.claude import frames, guardian
 from pinnace.core.adapters.claude.frames import ControlResponse, Frame, FrameError, FrameReader
+from pinnace.core.adapters.claude.options import AgentOptions
 from pinnace.core.adapters.claude.relay import Channel
-from pinnace.core.adapters.claude.spawn import Launch, make_directories
+from pinnace.core.adapters.claude.spawn import Launch, fill_workspace, make_directories
 from pinnace.core.adapters.claude.watch import Watch
 from pinnace.core.errors import CliBroke, CliUnavailable
 
@@ -60,18 +61,22 @@ class CliProcess:
         """The child's process id, 0 before it started."""
         return self._child.pid if self._child else 0
 
-    async def start(self, seconds: float) -> None:
+    async def start(self, seconds: float, *, agent: AgentOptions | None = None, **initialize: Any) -> None:
         """Start it and wait until it answers.
+
+        A spare starts in an empty directory and learns by its claim what `agent` and `initialize` give here: the workspace
+        to start in, and the fields of the first `initialize`, which no later one can change.
 
         Raises:
             CliUnavailable: it cannot be started, or does not answer within `seconds`.
         """
         try:
             make_directories(self.launch)
+            work = await asyncio.to_thread(fill_workspace, self.launch, agent) if agent else self.launch.work
             self._child = await asyncio.create_subprocess_exec(
                 *self.launch.command,
                 env=dict(self.launch.environment),
-                cwd=self.launch.work,
+                cwd=work,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
@@ -85,7 +90,7 @@ class CliProcess:
         self._watch.add(self.launch.mark, self._child.pid, self.launch.directory)
         self._tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._read_errors())]
         try:
-            reply = await self.ask("initialize", seconds=seconds)
+            reply = await self.ask("initialize", seconds=seconds, **initialize)
         except CliBroke as error:
             log.error("the CLI does not answer", extra={"stderr": self._stderr.decode(errors="replace")})
             await self.close()
