@@ -17,7 +17,7 @@ def test_no_request_that_the_schema_suggests_is_a_server_error(served: Served) -
     schema = schemathesis.openapi.from_url(f"{served.url}/openapi.json")
     tried = 0
     for found in schema.get_all_operations():
-        operation = found.ok()
+        operation: Any = found.ok()  # type: ignore[union-attr]
         for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
 
             @settings(
@@ -26,7 +26,7 @@ def test_no_request_that_the_schema_suggests_is_a_server_error(served: Served) -
                 derandomize=True,
                 database=None,
                 phases=[Phase.generate],
-                suppress_health_check=list(HealthCheck),
+                suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
             )
             @given(case=operation.as_strategy(generation_mode=mode))
             def attempt(case: Any) -> None:

@@ -37,12 +37,10 @@ def test_a_stream_with_its_helpers(client: anthropic.Anthropic) -> None:
 
 async def test_the_async_client_streams_too(served: Served) -> None:
     client = anthropic.AsyncAnthropic(base_url=f"{served.url}/api", api_key="any", max_retries=0)
-    found = []
     async with client.messages.stream(
         model=MODEL, max_tokens=9, messages=[{"role": "user", "content": "::text a b"}]
     ) as stream:
-        async for text in stream.text_stream:
-            found.append(text)
+        found = [text async for text in stream.text_stream]
     await client.close()
     assert found == ["a", " b"]
 

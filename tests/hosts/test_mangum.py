@@ -6,9 +6,10 @@ import asyncio
 import base64
 import copy
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from mangum import Mangum
@@ -30,14 +31,12 @@ def upstream() -> Iterator[Upstream]:
 
 @pytest.fixture
 def ports(upstream: Upstream, tmp_path: Path) -> Iterator[tuple[Mangum, Ports]]:
-    import os  # noqa: PLC0415 - the test's own environment, for PATH alone
-
     environ = {"PATH": os.environ["PATH"], "ANTHROPIC_BASE_URL": upstream.url, "ANTHROPIC_API_KEY": "sk-test"}
     settings = load({"PINNACE_DATA_DIR": str(tmp_path), "PINNACE_AGENT__SPARES": "0"})
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     made = wire(settings, environ)
-    yield Mangum(compose(settings, made), lifespan="off"), made
+    yield Mangum(cast("Any", compose(settings, made)), lifespan="off"), made
     loop.run_until_complete(made.runner.aclose(5))
     loop.close()
     asyncio.set_event_loop(None)
