@@ -202,7 +202,7 @@ class Pool:
 
     async def _start_for_waiters(self, profile: Profile) -> None:
         try:
-            process = await self._nursery.start(profile)
+            process = await self._started_surely(profile)
         except CliUnavailable as error:
             self._shelves[profile].starting -= 1
             for waiter in self._waiters:
@@ -212,6 +212,14 @@ class Pool:
             return
         self._shelves[profile].starting -= 1
         self._put_back(process)
+
+    async def _started_surely(self, profile: Profile) -> CliProcess:
+        """Start one; a start that was cut short by something else's doing is tried once more."""
+        try:
+            return await self._nursery.start(profile)
+        except CliUnavailable:
+            self._counts["broken"] += 1
+            return await self._nursery.start(profile)
 
     def _put_back(self, process: CliProcess) -> None:
         """A process that nobody uses: to the shelf that it belongs on, and from there to who waits for it."""

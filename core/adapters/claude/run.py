@@ -27,6 +27,8 @@ log = logging.getLogger("pinnace.run")
 #: How long the CLI may take to obey an interrupt, and to end a turn whose answer is complete; seconds.
 OBEY = 0.9
 ENDING = 3.0
+#: How many processes may turn out to be dead before a call gives up.
+DEAD_AT_MOST = 4
 #: The CLI's own words around the model's message, which name commands and addresses that mean nothing to a caller.
 _PREFIX = re.compile(r"^(Failed to authenticate\. )?(API Error: )?(Request rejected \(\d+\) · |\d{3} )?")
 _SUFFIX = re.compile(
@@ -90,12 +92,15 @@ class BaseRun(ABC):
                 await asyncio.shield(stopping)
 
     async def _open_surely(self) -> None:
-        """Open; once more where the process died before it was told anything that matters."""
-        try:
-            await self.open()
-        except CliBroke:
-            self._give_up_process()
-            await self.open()
+        """Open; again where the process died before it was told anything that matters."""
+        for _ in range(DEAD_AT_MOST):
+            try:
+                await self.open()
+            except CliBroke:
+                self._give_up_process()
+            else:
+                return
+        await self.open()
 
     def _give_up_process(self) -> None:
         log.warning("a process died before its call began; taking another one")
@@ -105,15 +110,17 @@ class BaseRun(ABC):
     async def first(self) -> Frame:
         """Take a run's first frame; where the process died before it called the model, open again and take that one's.
 
-        A process that was killed while it was unused looks alive until its end has been noticed.
+        A process that was killed while it was unused looks alive until its end has been noticed, and all of a pool may have
+        been killed at once.
         """
-        try:
-            return await self.take()
-        except CliBroke:
-            if self.process.alive or self.process.channel.calls or not self.cli.credential.relayed:
-                raise
-        self._give_up_process()
-        await self.open()
+        for _ in range(DEAD_AT_MOST):
+            try:
+                return await self.take()
+            except CliBroke:
+                if self.process.alive or self.process.channel.calls or not self.cli.credential.relayed:
+                    raise
+            self._give_up_process()
+            await self._open_surely()
         return await self.take()
 
     def __aiter__(self) -> AsyncIterator[RunEvent]:
