@@ -1,0 +1,100 @@
+"""Knows how settings are found, which source wins, and what a user is told about a wrong one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pinnace.core.errors import Misconfigured
+from pinnace.core.settings import check_binding, load, unknown_variables
+
+
+@pytest.fixture(autouse=True)
+def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_arguments_win_over_variables_over_dotenv_over_the_file(directory: Path) -> None:
+    (directory / "pinnace.toml").write_text('port = 1\nhost = "::1"\nproject = "file"\nlog_level = "error"\n')
+    (directory / ".env").write_text("PINNACE_PORT=2\nPINNACE_PROJECT=dotenv\nPINNACE_HOST=localhost\nOTHER=x\n")
+    settings = load({"PINNACE_PORT": "3", "PINNACE_PROJECT": "variable"}, port=4, host=None)
+    assert (settings.port, settings.project, settings.host, settings.log_level) == (4, "variable", "localhost", "error")
+
+
+def test_nested_settings_come_as_json_and_leave_their_neighbours(directory: Path) -> None:
+    (directory / "pinnace.toml").write_text("[agent]\nmax_turns = 7\n")
+    settings = load({"PINNACE_AGENT__ALLOWED_TOOLS": '["Bash","Read"]'})
+    assert (settings.agent.allowed_tools, settings.agent.max_turns) == (("Bash", "Read"), 7)
+
+
+def test_the_environment_that_is_given_is_the_only_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PINNACE_PORT", "9")
+    assert load({}).port == 8787
+    assert load().port == 9
+
+
+def test_the_path_of_the_cli_has_a_short_name(directory: Path) -> None:
+    assert load({"PINNACE_CLI_PATH": "/opt/claude"}).cli.path == Path("/opt/claude")
+
+
+@pytest.mark.parametrize(
+    ("variables", "key"),
+    [
+        ({"PINNACE_PORT": "many"}, "PINNACE_PORT"),
+        ({"PINNACE_POOL__MAX_PROCESSES": "0"}, "PINNACE_POOL__MAX_PROCESSES"),
+        ({"PINNACE_DEFAULT_PROFILE": "robot"}, "PINNACE_DEFAULT_PROFILE"),
+    ],
+)
+def test_a_wrong_variable_is_named_as_it_was_written(variables: dict[str, str], key: str) -> None:
+    with pytest.raises(Misconfigured) as caught:
+        load(variables)
+    assert caught.value.key == key
+
+
+def test_a_wrong_line_of_the_file_is_named_as_it_was_written(directory: Path) -> None:
+    (directory / "pinnace.toml").write_text("[pool]\nmax_proceses = 3\n")
+    with pytest.raises(Misconfigured, match=r"pool\.max_proceses: there is no such setting"):
+        load({})
+
+
+def test_a_list_that_is_not_json_says_how_lists_are_written() -> None:
+    with pytest.raises(Misconfigured, match="JSON"):
+        load({"PINNACE_AGENT__ALLOWED_TOOLS": "Bash,Read"})
+
+
+@pytest.mark.parametrize("text", ["port = ", None])
+def test_a_file_that_cannot_be_read_is_named(directory: Path, text: str | None) -> None:
+    file = directory / "other.toml"
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises(Misconfigured, match=r"other\.toml"):
+        load({}, file)
+
+
+def test_secrets_do_not_show() -> None:
+    settings = load({"PINNACE_API_KEY": "pn-secret", "PINNACE_CLI__ENVIRONMENT": '{"TOKEN": "hidden"}'})
+    assert "pn-secret" not in repr(settings)
+    shown = json.dumps(settings.public())
+    assert "pn-secret" not in shown
+    assert "hidden" not in shown
+    assert settings.public()["api_key"] == "set"
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.com"])  # noqa: S104 - it must be refused
+def test_a_public_address_needs_a_key(host: str) -> None:
+    with pytest.raises(Misconfigured, match="host"):
+        check_binding(load({}, host=host))
+    check_binding(load({"PINNACE_API_KEY": "k"}, host=host))
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
+def test_loopback_needs_none(host: str) -> None:
+    check_binding(load({}, host=host))
+
+
+def test_a_variable_that_is_no_setting_is_found() -> None:
+    given = {"PINNACE_PROT": "1", "PINNACE_POOL__MAX_TURNS": "1", "PINNACE_CLI_PATH": "x", "PATH": "y"}
+    assert unknown_variables(given) == ["PINNACE_PROT"]
