@@ -202,3 +202,12 @@ def test_a_process_that_has_served_its_turns_is_replaced(served: Served, own_dir
         for _ in range(5):
             assert fine(own)
         own.wait_until(lambda: own.stats()["started"] >= 3)
+
+
+def test_a_spare_has_rehearsed_and_no_call_of_that_left(served: Served, own_directory: Path) -> None:
+    served.upstream.forget()
+    with serving(own_directory, served.upstream) as own:
+        own.wait_until(lambda: own.stats()["parked"] == 2)
+        assert served.upstream.bodies == []
+        assert own.ask("::text a").json()["usage"]["output_tokens"] == 1
+        assert len(served.upstream.bodies) == 1

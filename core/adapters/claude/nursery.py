@@ -6,13 +6,18 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
+from pinnace.core.adapters.claude import frames
+from pinnace.core.adapters.claude.frames import Result
 from pinnace.core.adapters.claude.options import AgentOptions, CliOptions, PoolOptions
-from pinnace.core.adapters.claude.process import CliProcess
+from pinnace.core.adapters.claude.process import CliProcess, new_id
 from pinnace.core.adapters.claude.relay import Channel, Relay
 from pinnace.core.adapters.claude.spawn import launch
 from pinnace.core.adapters.claude.watch import Watch
+from pinnace.core.errors import CliBroke
 from pinnace.core.model.run import Profile
 from pinnace.core.ports import Clock
+
+REHEARSAL = 10.0
 
 
 class Nursery:
@@ -55,6 +60,27 @@ class Nursery:
                 raise
             self.started += 1
             return process
+
+    async def rehearse(self, process: CliProcess) -> None:
+        """Let a spare of the `messages` profile answer once, with an answer that the relay makes up: no call leaves.
+
+        The first turn of a process compiles and loads what later ones find ready. A rehearsal that fails ends the process.
+        """
+        if self._relay is None or process.launch.profile is not Profile.MESSAGES:
+            return
+        turn = new_id()
+        process.channel.rehearsing = True
+        try:
+            process.send(frames.call_settings(new_id(), "default", {}), frames.user_turn(turn, "."))
+            while not isinstance(frame := await process.take(REHEARSAL), Result):
+                pass
+            process.totals = frame.raw
+            fields = {"target_message_uuid": turn, "last_seen_user_message_uuid": turn}
+            await process.ask("rewind_conversation", seconds=REHEARSAL, **fields)
+        except CliBroke:
+            await self.end(process)
+        finally:
+            process.channel.rehearsing = False
 
     async def end(self, process: CliProcess) -> None:
         """End a child, take its token away and remove its files."""

@@ -270,6 +270,8 @@ class Pool:
         shelf.starting += 1
         try:
             process = await self._nursery.start(profile)
+            if not self._waiters:
+                await self._nursery.rehearse(process)
         except CliUnavailable as error:
             log.warning("no spare can be parked", extra={"error": str(error)})
             return

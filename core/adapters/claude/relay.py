@@ -35,6 +35,21 @@ DROPPED = frozenset(
     b"host connection content-length transfer-encoding x-api-key authorization accept-encoding "
     b"anthropic-dangerous-direct-browser-access".split()
 )
+#: The answer to a rehearsal: a process that has answered once answers its first caller four times sooner.
+REHEARSED = b"".join(
+    b"event: %s\ndata: %s\n\n" % (event.partition(b'"type":"')[2].partition(b'"')[0], event)
+    for event in (
+        (
+            b'{"type":"message_start","message":{"id":"msg_rehearsal","type":"message","role":"assistant","model":"claude-rehearsal",'
+            b'"content":[],"stop_reason":null,"stop_sequence":null,"usage":{"input_tokens":0,"output_tokens":0}}}'
+        ),
+        b'{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}',
+        b'{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"."}}',
+        b'{"type":"content_block_stop","index":0}',
+        b'{"type":"message_delta","delta":{"stop_reason":"end_turn","stop_sequence":null},"usage":{"output_tokens":0}}',
+        b'{"type":"message_stop"}',
+    )
+)
 #: As much of a stream as an `error` event may reach back over pieces.
 TAIL_BYTES = 2048
 RETURNED = frozenset(["content-type", "request-id", "retry-after"])
@@ -52,6 +67,7 @@ class Channel:
     """
 
     allowance: int | None = 0
+    rehearsing: bool = False
     betas: str | None = None
     more_betas: str = ""
     version: str | None = None
@@ -163,6 +179,9 @@ class Relay:
         self, channel: Channel, scope: Message, headers: dict[bytes, bytes], receive: Any, send: Any
     ) -> None:
         body = await _body(receive)
+        if channel.rehearsing:
+            await _reply(send, 200, REHEARSED, [(b"content-type", b"text/event-stream")])
+            return
         if channel.allowance is not None and channel.allowance <= 0:
             await _reply(send, 400, CLOSED)
             return
