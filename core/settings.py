@@ -60,8 +60,8 @@ class AgentSettings(_Section):
     )
     spares: int = Field(default=1, ge=0, le=64, description="Processes parked before a request is known.")
     allowed_tools: tuple[str, ...] = Field(
-        default=("Read", "Glob", "Grep"),
-        description="Claude Code's tools that run without asking, in its own rule syntax.",
+        default=(),
+        description="Claude Code's tools that run without asking, in its own rule syntax; reading in its directory needs none.",
     )
     disallowed_tools: tuple[str, ...] = Field(
         default=(), description="Claude Code's tools that never run, in its own rule syntax."

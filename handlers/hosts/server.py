@@ -6,6 +6,7 @@ import contextlib
 import logging
 import signal
 import socket
+import sys
 from collections.abc import Iterator
 
 import uvicorn
@@ -13,6 +14,9 @@ import uvicorn
 from pinnace.core.settings import Settings, check_binding
 from pinnace.handlers.hosts.asgi import compose
 from pinnace.handlers.logs import configure
+
+#: From linux/prctl.h.
+PR_SET_DUMPABLE = 4
 
 log = logging.getLogger("pinnace.server")
 
@@ -24,6 +28,7 @@ def serve(settings: Settings) -> int:
         Misconfigured: the address is public and there is no key.
     """
     check_binding(settings)
+    hide_memory()
     configure(settings.log_level, settings.log_format)
     config = uvicorn.Config(
         compose(settings),
@@ -46,6 +51,17 @@ def serve(settings: Settings) -> int:
     server = _Server(config)
     server.run(sockets=[listener])
     return 0 if server.started else 1
+
+
+def hide_memory() -> None:
+    """Make this process's `/proc` entries unreadable to other processes of its user: an agent's tools are such processes.
+
+    `prctl(PR_SET_DUMPABLE, 0)`, prctl(2); Linux alone, and no help against root.
+    """
+    if sys.platform == "linux":
+        import ctypes  # noqa: PLC0415 - here alone
+
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 class _Server(uvicorn.Server):

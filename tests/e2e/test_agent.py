@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -201,6 +202,38 @@ def test_the_agents_tools_see_no_key_and_nothing_of_the_servers_environment(serv
     assert "PATH=" in shown
     assert "sk-upstream-secret" not in shown
     assert "PINNACE_DATA_DIR" not in shown
+
+
+def test_by_default_the_agent_reads_its_own_directory_and_nothing_else(
+    served: Served, own_directory: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "workspace").mkdir()
+    (tmp_path / "workspace" / "cargo.txt").write_text("seven barrels")
+    (tmp_path / "secret.txt").write_text("outside")
+    variables = {"PINNACE_AGENT__WORKSPACE": str(tmp_path / "workspace"), "PINNACE_MESSAGES__SPARES": "0"}
+    script = f'''x
+::tool Read {{"file_path": "cargo.txt"}}
+::turn
+::tool Read {{"file_path": "{tmp_path}/secret.txt"}}
+::turn
+::text ok'''
+    with serving(own_directory, served.upstream, **variables) as own:
+        message = run(own, script, mode="forward")
+    inside, outside = [block for block in message["content"] if block["type"] == "mcp_tool_result"]
+    assert "seven barrels" in inside["content"][0]["text"]
+    assert outside["is_error"] is True
+
+
+def test_what_an_agent_leaves_running_cannot_call_the_model(served: Served) -> None:
+    call = (
+        "(sleep 1; curl -s -o $HOME/out -X POST $ANTHROPIC_BASE_URL/v1/messages -H x-api-key:$ANTHROPIC_API_KEY -d '{}') "
+        ">/dev/null 2>&1 & echo started"
+    )
+    script = f"x\n::tool Bash {json.dumps({'command': call})}\n::turn\n::text ok"
+    run(served, script)
+    calls = len(served.upstream.bodies)
+    time.sleep(2)
+    assert len(served.upstream.bodies) == calls == 2
 
 
 def test_skills_and_commands_of_the_workspace_are_there(served: Served, own_directory: Path, tmp_path: Path) -> None:

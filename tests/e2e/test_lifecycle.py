@@ -138,9 +138,10 @@ def test_a_cli_that_goes_wrong_becomes_an_error_and_the_pool_heals(
     binary = own_directory / "fake_cli"
     binary.write_text(f"#!{sys.executable}\n" + Path(fake_cli_path.PATH).read_text())
     binary.chmod(binary.stat().st_mode | stat.S_IXUSR)
-    (own_directory / "misbehaviour").write_text(how)
     variables = {"PINNACE_CLI_PATH": str(binary), "PINNACE_CLI__SILENCE_SECONDS": "1.5", "PINNACE_AGENT__SPARES": "0"}
     with serving(own_directory, served.upstream, **variables) as own:
+        own.wait_until(lambda: own.stats()["parked"] == 1)
+        (own_directory / "misbehaviour").write_text(how)
         with own.http.stream("POST", f"{own.url}/api/v1/messages", json=body("x", stream=True)) as answer:
             text = answer.read().decode()
         last = text if answer.status_code != 200 else text.strip().splitlines()[-1].removeprefix("data: ")

@@ -251,6 +251,8 @@ class AgentRun(BaseRun):
         self.process.send(frames.mcp_reply(request_id, message_id, answer))
 
     def close(self) -> None:
+        # What the agent left running in the background must not go on calling the model while the process waits.
+        self.process.channel.close()
         body = self.request.body
         said = [*body["messages"], {"role": "assistant", "content": self._text}]
         name = history.fingerprint(self.request.project, self.request.model, body, said)
