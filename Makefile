@@ -2,6 +2,7 @@
 # PYTHON chooses the interpreter: make venv PYTHON=python3.14
 PYTHON ?=
 PYTEST_ARGS ?=
+BENCH_ARGS ?= --litellm --write
 
 venv := .venv
 bin := $(venv)/bin
@@ -50,7 +51,7 @@ format: $(installed)
 	$(bin)/ruff format --quiet .
 
 bench: $(installed)
-	$(bin)/pinnace benchmark
+	$(bin)/python -m benchmarks.run $(BENCH_ARGS)
 
 # pytest answers 5 where no test has the marker, which is no failure of these.
 test-lambda: $(installed)

@@ -47,7 +47,9 @@ def check_conversation(messages: list[dict[str, Any]]) -> None:
 def _check_contents(messages: list[dict[str, Any]]) -> None:
     last = len(messages) - 1
     for index, message in enumerate(messages):
-        if message.get("content") in _EMPTY and not (index == last and message["role"] == "assistant"):
+        # A system turn may be empty: Claude Code itself sends one that only carries `output_config`.
+        allowed = message["role"] == "system" or (index == last and message["role"] == "assistant")
+        if message.get("content") in _EMPTY and not allowed:
             raise InvalidRequest(
                 "all messages must have non-empty content except for the optional final assistant message",
                 path=f"messages.{index}",
