@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from pinnace.core.errors import Misconfigured
 from pinnace.core.settings import check_binding, load, unknown_variables
@@ -30,6 +31,39 @@ def test_nested_settings_come_as_json_and_leave_their_neighbours(directory: Path
     assert (settings.agent.allowed_tools, settings.agent.max_turns) == (("Bash", "Read"), 7)
 
 
+def test_each_source_fills_in_what_the_one_before_left_open_in_a_section(directory: Path) -> None:
+    (directory / "pinnace.toml").write_text("[pool]\nmax_processes = 1\nmax_waiting = 1\nmax_turns = 1\nmax_age = 1\n")
+    (directory / ".env").write_text("PINNACE_POOL__MAX_PROCESSES=2\nPINNACE_POOL__MAX_WAITING=2\n")
+    variables = {"PINNACE_POOL": '{"max_waiting": 3, "max_turns": 3}', "PINNACE_POOL__MAX_TURNS": "4"}
+    pool = load(variables).pool
+    assert (pool.max_processes, pool.max_waiting, pool.max_turns, pool.max_age) == (2, 3, 4, 1.0)
+
+
+def test_a_table_comes_as_json() -> None:
+    assert load({"PINNACE_CLI__ENVIRONMENT": '{"Token": "1"}'}).cli.environment == {"Token": "1"}
+
+
+def test_another_file_can_be_named(directory: Path) -> None:
+    (directory / "pinnace.toml").write_text("port = 1\n")
+    (directory / "other.toml").write_text('project = "other"\n')
+    settings = load({}, directory / "other.toml")
+    assert (settings.project, settings.port) == ("other", 8787)
+
+
+def test_an_empty_line_of_dotenv_is_none(directory: Path) -> None:
+    (directory / ".env").write_text("PINNACE_API_KEY=\n# PINNACE_PORT=1\n")
+    settings = load({})
+    assert (settings.api_key, settings.port) == (None, 8787)
+
+
+def test_settings_cannot_be_changed() -> None:
+    settings = load({})
+    with pytest.raises(ValidationError):
+        settings.port = 1
+    with pytest.raises(ValidationError):
+        settings.pool.max_age = 1.0
+
+
 def test_the_environment_that_is_given_is_the_only_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PINNACE_PORT", "9")
     assert load({}).port == 8787
@@ -38,6 +72,8 @@ def test_the_environment_that_is_given_is_the_only_one(monkeypatch: pytest.Monke
 
 def test_the_path_of_the_cli_has_a_short_name(directory: Path) -> None:
     assert load({"PINNACE_CLI_PATH": "/opt/claude"}).cli.path == Path("/opt/claude")
+    both = {"PINNACE_CLI_PATH": "/opt/short", "PINNACE_CLI__PATH": "/opt/long"}
+    assert load(both).cli.path == Path("/opt/long")
 
 
 @pytest.mark.parametrize(
@@ -46,12 +82,33 @@ def test_the_path_of_the_cli_has_a_short_name(directory: Path) -> None:
         ({"PINNACE_PORT": "many"}, "PINNACE_PORT"),
         ({"PINNACE_POOL__MAX_PROCESSES": "0"}, "PINNACE_POOL__MAX_PROCESSES"),
         ({"PINNACE_DEFAULT_PROFILE": "robot"}, "PINNACE_DEFAULT_PROFILE"),
+        ({"PINNACE_API_KEY": ""}, "PINNACE_API_KEY"),
+        ({"PINNACE_POOL__MAX_PROCESES": "3"}, "PINNACE_POOL__MAX_PROCESES"),
+        ({"PINNACE_POOL": "3"}, "PINNACE_POOL"),
     ],
 )
 def test_a_wrong_variable_is_named_as_it_was_written(variables: dict[str, str], key: str) -> None:
     with pytest.raises(Misconfigured) as caught:
         load(variables)
     assert caught.value.key == key
+
+
+def test_a_wrong_line_of_dotenv_is_named_as_it_was_written(directory: Path) -> None:
+    (directory / ".env").write_text("PINNACE_POOL__MAX_AGE=0\n")
+    with pytest.raises(Misconfigured) as caught:
+        load({})
+    assert caught.value.key == "PINNACE_POOL__MAX_AGE"
+
+
+def test_a_wrong_argument_is_named() -> None:
+    with pytest.raises(Misconfigured, match="^port: "):
+        load({}, port=-1)
+
+
+def test_a_workspace_that_does_not_exist_is_refused(directory: Path) -> None:
+    with pytest.raises(Misconfigured, match=r"agent\.workspace: must be a directory"):
+        load({"PINNACE_AGENT__WORKSPACE": str(directory / "missing")})
+    assert load({"PINNACE_AGENT__WORKSPACE": str(directory)}).agent.workspace == directory
 
 
 def test_a_wrong_line_of_the_file_is_named_as_it_was_written(directory: Path) -> None:
@@ -81,6 +138,14 @@ def test_secrets_do_not_show() -> None:
     assert "pn-secret" not in shown
     assert "hidden" not in shown
     assert settings.public()["api_key"] == "set"
+    assert settings.public()["cli"]["environment"] == {"TOKEN": "set"}
+    assert load({}).public()["api_key"] is None
+
+
+def test_a_secret_that_is_refused_does_not_show() -> None:
+    with pytest.raises(Misconfigured) as caught:
+        load({"PINNACE_CLI__ENVIRONMENT": '{"TOKEN": ["hidden"]}'})
+    assert "hidden" not in str(caught.value)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.com"])  # noqa: S104 - it must be refused
@@ -98,3 +163,7 @@ def test_loopback_needs_none(host: str) -> None:
 def test_a_variable_that_is_no_setting_is_found() -> None:
     given = {"PINNACE_PROT": "1", "PINNACE_POOL__MAX_TURNS": "1", "PINNACE_CLI_PATH": "x", "PATH": "y"}
     assert unknown_variables(given) == ["PINNACE_PROT"]
+    assert unknown_variables({"PINNACE_POLL__MAX_TURNS": "1", "PINNACE_": "1", "PINNACE_ADMIN_KEY": "k"}) == [
+        "PINNACE_",
+        "PINNACE_POLL__MAX_TURNS",
+    ]

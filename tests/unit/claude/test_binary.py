@@ -74,7 +74,8 @@ def test_an_empty_secret_is_none(name: str) -> None:
 
 @pytest.mark.parametrize("switch", CLOUDS)
 @pytest.mark.parametrize(
-    ("value", "on"), [("1", True), ("true", True), ("YES", True), ("on", True), ("0", False), ("false", False), ("", False)]
+    ("value", "on"),
+    [("1", True), ("true", True), ("YES", True), ("on", True), ("0", False), ("false", False), ("", False)],
 )
 def test_a_cloud_provider_is_switched_on_by_a_word_for_yes(switch: str, value: str, on: bool) -> None:
     kind = find_credential({switch: value}).kind

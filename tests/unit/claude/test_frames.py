@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import orjson
@@ -81,7 +82,10 @@ LEFT_OUT: list[Json] = [
     {"type": "weather", "wind": 7},
     {"type": None},
     {},
-    {"type": "assistant", "message": {"content": [{"type": "text", "text": "an answer, which came as events already"}]}},
+    {
+        "type": "assistant",
+        "message": {"content": [{"type": "text", "text": "an answer, which came as events already"}]},
+    },
 ]
 
 
@@ -89,7 +93,9 @@ def fed(reader: FrameReader, *chunks: bytes) -> list[Frame]:
     return [frame for chunk in chunks for frame in reader.feed(chunk)]
 
 
-@pytest.mark.parametrize(("line", "frame"), READ, ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize(
+    ("line", "frame"), READ, ids=[f"{number}-{line['type']}" for number, (line, _) in enumerate(READ)]
+)
 def test_a_line_becomes_its_frame(line: Json, frame: Frame) -> None:
     assert fed(FrameReader(), frames.encode([line])) == [frame]
 
@@ -108,7 +114,7 @@ def test_a_frame_that_is_of_no_use_here_is_left_out(line: Json) -> None:
 def test_frames_do_not_depend_on_where_the_bytes_are_cut(lines: list[Json], between: bytes, cuts: list[int]) -> None:
     data = b"".join(orjson.dumps(line) + between for line in lines)
     edges = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
-    chunks = [data[begin:end] for begin, end in zip(edges, edges[1:], strict=False)]
+    chunks = [data[begin:end] for begin, end in pairwise(edges)]
     assert fed(FrameReader(), *chunks) == [frame for line in lines for given, frame in READ if given == line]
 
 

@@ -51,7 +51,7 @@ def test_what_the_agent_cannot_carry_is_refused_by_its_path(fields: Json, path: 
     with pytest.raises(InvalidRequest) as caught:
         history.check(QUESTION | fields)
     assert caught.value.path == path
-    assert "messages profile" in str(caught.value) or "user turn" in str(caught.value) or "agent" in str(caught.value)
+    assert str(caught.value).startswith(f"{path}: ")
 
 
 @pytest.mark.parametrize(
@@ -173,9 +173,7 @@ BODY: Json = {"system": "Be brief", "tools": [{"name": "weigh", "input_schema": 
 SAID = [user("Ahoy"), assistant([text("Aye"), call("t1")]), user([result("t1")]), assistant("12 kg")]
 
 
-def name(
-    said: list[Json] | None = None, project: str = "harbour", model: str = "claude-x", **fields: Any
-) -> str:
+def name(said: list[Json] | None = None, project: str = "harbour", model: str = "claude-x", **fields: Any) -> str:
     return history.fingerprint(project, model, BODY | fields, SAID if said is None else said)
 
 
@@ -236,24 +234,24 @@ def test_the_parameters_of_a_call_leave_a_conversation_the_same() -> None:
 @pytest.mark.parametrize(
     "other",
     [
-        name(project="other"),
-        name(model="claude-y"),
-        name(system="Be long"),
-        name(system=None),
-        name(tools=[]),
-        name(tools=[{"name": "weigh", "input_schema": {"type": "string"}}]),
-        name([user("Ahoi"), *SAID[1:]]),
-        name([*SAID[:3], assistant("13 kg")]),
-        name([SAID[0], assistant([text("Aye"), call("t2")]), *SAID[2:]]),
-        name([*SAID[:2], user([result("t1", "13")]), SAID[3]]),
-        name(SAID[:3]),
-        name([]),
-        name([assistant("Ahoy"), *SAID[1:]]),
-        name([user("Ahoy12 kg")]),
+        {"project": "other"},
+        {"model": "claude-y"},
+        {"system": "Be long"},
+        {"system": None},
+        {"tools": []},
+        {"tools": [{"name": "weigh", "input_schema": {"type": "string"}}]},
+        {"said": [user("Ahoi"), *SAID[1:]]},
+        {"said": [*SAID[:3], assistant("13 kg")]},
+        {"said": [SAID[0], assistant([text("Aye"), call("t2")]), *SAID[2:]]},
+        {"said": [*SAID[:2], user([result("t1", "13")]), SAID[3]]},
+        {"said": SAID[:3]},
+        {"said": []},
+        {"said": [assistant("Ahoy"), *SAID[1:]]},
+        {"said": [user("Ahoy12 kg")]},
     ],
 )
-def test_another_conversation_has_another_name(other: str) -> None:
-    assert other != name()
+def test_another_conversation_has_another_name(other: Json) -> None:
+    assert name(**other) != name()
 
 
 def test_text_that_moves_from_one_speaker_to_the_other_makes_another_conversation() -> None:

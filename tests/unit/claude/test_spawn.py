@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import stat
 import string
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -52,15 +54,12 @@ OWN = {
 profiles = pytest.mark.parametrize("profile", list(Profile))
 
 
-def options(environ: dict[str, str], directory: Path = Path("/run/pinnace"), **fields: object) -> CliOptions:
-    made = CliOptions(Path("/opt/claude"), directory, find_credential(environ), inherited=environ)
-    for name, value in fields.items():
-        object.__setattr__(made, name, value)
-    return made
+def options(environ: dict[str, str], directory: Path = Path("/run/pinnace"), **fields: Any) -> CliOptions:
+    return replace(CliOptions(Path("/opt/claude"), directory, find_credential(environ), inherited=environ), **fields)
 
 
 def started(
-    environ: dict[str, str], profile: Profile = Profile.AGENT, directory: Path = Path("/run/pinnace"), **fields: object
+    environ: dict[str, str], profile: Profile = Profile.AGENT, directory: Path = Path("/run/pinnace"), **fields: Any
 ) -> Launch:
     cli = options(environ, directory, **fields)
     return launch(profile, cli, AgentOptions(), RELAY if cli.credential.relayed else None)
