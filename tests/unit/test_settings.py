@@ -101,7 +101,7 @@ def test_a_wrong_line_of_dotenv_is_named_as_it_was_written(directory: Path) -> N
 
 
 def test_a_wrong_argument_is_named() -> None:
-    with pytest.raises(Misconfigured, match="^port: "):
+    with pytest.raises(Misconfigured, match=r"^port: "):
         load({}, port=-1)
 
 
