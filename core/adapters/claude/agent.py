@@ -133,6 +133,8 @@ class AgentRun(BaseRun):
     async def _seed(self, messages: list[Mapping[str, Any]]) -> None:
         """Give the history, one turn after the other: the CLI keeps their order only if each is waited for."""
         for role, blocks in history.turns(messages):
+            if not blocks:
+                continue
             if role == "assistant":
                 self.process.send(frames.assistant_turn(new_id(), f"msg_{new_id()}", self.request.model, blocks))
                 continue

@@ -108,6 +108,8 @@ class FrameReader:
             lines[0] = bytes(self._rest) + lines[0]
             self._rest = bytearray(rest)
             for line in lines:
+                if len(line) > self._limit:
+                    raise FrameError(f"a line of more than {self._limit} bytes")
                 if line.strip() and (frame := parse(line)) is not None:
                     yield frame
         if len(self._rest) > self._limit:
@@ -126,8 +128,8 @@ def parse(line: bytes) -> Frame | None:
         raise FrameError("a line that is not JSON") from error
     if not isinstance(raw, dict):
         raise FrameError("a line that is not a JSON object")
-    reader = _READERS.get(raw.get("type", ""))
     try:
+        reader = _READERS.get(raw.get("type", ""))
         return reader(raw) if reader else None
     except (KeyError, TypeError, AttributeError) as error:
         raise FrameError(f"a {raw['type']} frame of another shape") from error

@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pinnace.core.model.run import MessageMode, ModelEvent, Outcome, RunEvent, ToolsRan
+from pinnace.core.model.run import MessageMode, ModelEvent, Outcome, RunEvent
 
 SERVER_NAME = "claude_code"
 
@@ -27,17 +27,22 @@ class StepFolder:
         self._thinking = thinking or mode is MessageMode.FORWARD
         self._begun = False
         self._next = 0
+        # Results of tools that ran while a caller's tool was waited for come before the model's first word.
+        self._early: list[Mapping[str, Any]] = []
         self._open: dict[int, int | None] = {}
         self._steps: dict[int, tuple[Mapping[str, Any], list[str]]] = {}
         self._stop: dict[str, Any] = {"stop_reason": "end_turn", "stop_sequence": None}
 
     def feed(self, event: RunEvent) -> Iterator[Event]:
         """Take one event of the run and yield what the caller sees of it."""
-        if isinstance(event, ToolsRan):
-            for result in event.results:
+        if isinstance(event, ModelEvent):
+            yield from self._model_event(event)
+        else:
+            self._early += event.results
+        if self._begun:
+            early, self._early = self._early, []
+            for result in early:
                 yield from self._result(result)
-            return
-        yield from self._model_event(event)
 
     def finish(self, outcome: Outcome, stop_reason: str | None = None) -> Iterator[Event]:
         """End the message with the usage and the cost of the whole run."""

@@ -213,3 +213,12 @@ def test_results_are_shown_in_their_order() -> None:
     run = [*message(BASH, stop="tool_use"), ToolsRan(results), *message(text("Aye"))]
     ids = [block["tool_use_id"] for block in assembled(MessageMode.FORWARD, run)["content"][1:-1]]
     assert ids == ["toolu_0", "toolu_1", "toolu_2"]
+
+
+def test_results_that_come_before_the_first_word_follow_the_start_of_the_message() -> None:
+    folder = StepFolder(MessageMode.FORWARD, thinking=False)
+    result = {"type": "tool_result", "tool_use_id": "toolu_1", "content": "done"}
+    begun = {"type": "message_start", "message": {"id": "m", "content": [], "usage": {}}}
+    assert list(folder.feed(ToolsRan((result,)))) == []
+    shown = list(folder.feed(ModelEvent(begun)))
+    assert [event["type"] for event in shown] == ["message_start", "content_block_start", "content_block_stop"]
