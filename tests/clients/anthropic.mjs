@@ -15,7 +15,14 @@ const image = {
 const tool = { name: "get_weather", input_schema: { type: "object", properties: { city: { type: "string" } } } };
 const seen = {};
 
-seen.message = await client.messages.create(ask([image, { type: "text", text: "::thinking hm\n::text Hello" }]));
+const content = [image, { type: "text", text: "::thinking hm\n::text Hello" }];
+seen.sent = ask(content);
+seen.message = await client.messages.create(seen.sent);
+
+seen.events = [];
+for await (const event of await client.messages.create(ask("::text a b", { stream: true }))) {
+  seen.events.push(event.delta?.text ?? event.type);
+}
 
 seen.deltas = [];
 const stream = client.messages.stream(ask("::text a b c"));
@@ -34,17 +41,22 @@ seen.answer = await client.messages.create({
 });
 
 seen.errors = [];
-for (const script of ["::header retry-after 7\n::error 429", "::error 529", "::error 400"]) {
+const naming = "::error 400 invalid_request_error tools.0.name: too long";
+for (const script of ["::header retry-after 7\n::error 429", "::error 529", naming]) {
   try {
     await client.messages.create(ask(script));
   } catch (error) {
-    seen.errors.push({ name: error.constructor.name, status: error.status, retryAfter: error.headers?.get("retry-after") ?? null });
+    const retryAfter = error.headers?.get("retry-after") ?? null;
+    seen.errors.push({ name: error.constructor.name, status: error.status, retryAfter, said: error.error.error.message });
   }
 }
-try {
-  await client.messages.create({ model, max_tokens: -1, messages: [] });
-} catch (error) {
-  seen.refusal = { name: error.constructor.name, message: error.message, requestID: error.requestID };
+seen.refusals = [];
+for (const wrong of [{ max_tokens: -1 }, { tools: [{ name: "" }] }]) {
+  try {
+    await client.messages.create(ask("::text never", wrong));
+  } catch (error) {
+    seen.refusals.push({ name: error.constructor.name, said: error.error.error.message, requestID: error.requestID });
+  }
 }
 seen.tokens = (await client.messages.countTokens({ model, messages: question.messages })).input_tokens;
 seen.models = [];

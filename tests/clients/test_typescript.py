@@ -24,9 +24,19 @@ def seen(served: Served) -> dict[str, Any]:
 
 def test_a_message_with_an_image_reaches_the_model_as_sent(seen: dict[str, Any], served: Served) -> None:
     assert [block["type"] for block in seen["message"]["content"]] == ["thinking", "text"]
-    sent = served.upstream.bodies[0]["messages"][0]["content"]
-    assert [block["type"] for block in sent] == ["image", "text"]
-    assert sent[0]["source"]["media_type"] == "image/png"
+    assert served.upstream.bodies[0]["messages"] == seen["sent"]["messages"]
+
+
+def test_a_stream_of_events_is_the_models_own(seen: dict[str, Any]) -> None:
+    assert [event for event in seen["events"] if event != "ping"] == [
+        "message_start",
+        "content_block_start",
+        "a",
+        " b",
+        "content_block_stop",
+        "message_delta",
+        "message_stop",
+    ]
 
 
 def test_each_delta_arrives_as_its_own(seen: dict[str, Any]) -> None:
@@ -46,9 +56,13 @@ def test_failures_are_the_clients_own_exceptions(seen: dict[str, Any]) -> None:
         ("BadRequestError", 400),
     ]
     assert seen["errors"][0]["retryAfter"] == "7"
-    assert seen["refusal"]["name"] == "BadRequestError"
-    assert "max_tokens" in seen["refusal"]["message"] or "messages" in seen["refusal"]["message"]
-    assert seen["refusal"]["requestID"].startswith("req_")
+    assert seen["errors"][2]["said"] == "tools.0.name: too long"
+
+
+def test_a_bad_request_is_told_which_field_is_wrong(seen: dict[str, Any]) -> None:
+    assert [refusal["name"] for refusal in seen["refusals"]] == ["BadRequestError", "BadRequestError"]
+    assert [refusal["said"].partition(":")[0] for refusal in seen["refusals"]] == ["max_tokens", "tools.0.name"]
+    assert all(refusal["requestID"].startswith("req_") for refusal in seen["refusals"])
 
 
 def test_tokens_and_models(seen: dict[str, Any]) -> None:
