@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-LOCKS = ("requirements.lock", "requirements-dev.lock")
+LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-clients.lock")
 # A path of some machine: /home/..., ./..., ../..., ~/..., C:\...
 LOCAL_PATH = re.compile(r"(?:^|[\s=@\"'])(?:\.{0,2}/|~/|[A-Za-z]:\\)")
 PIN = re.compile(r"^([a-z0-9][a-z0-9._-]*)==([^\s;\\]+)", re.MULTILINE)
@@ -44,6 +44,6 @@ def test_every_dependency_is_locked(root: Path, project: dict[str, Any]) -> None
         assert named <= locked, f"{name} is behind pyproject.toml; make lock resolves it again"
 
 
-def test_the_two_lock_files_agree(root: Path) -> None:
-    runtime, development = (dict(PIN.findall((root / name).read_text(encoding="utf-8"))) for name in LOCKS)
-    assert {name: version for name, version in runtime.items() if development.get(name) != version} == {}
+def test_the_lock_files_agree(root: Path) -> None:
+    runtime, development, clients = (dict(PIN.findall((root / name).read_text(encoding="utf-8"))) for name in LOCKS)
+    assert runtime.items() <= development.items() <= clients.items()

@@ -21,6 +21,8 @@ from pinnace.testing.upstream import Upstream
 
 MODEL = "claude-sonnet-5-5"
 BOUND = 60.0
+#: What a server gets of the test's environment; by the last, its lines are counted too.
+KEPT = ("PATH", "HOME", "LANG", "COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START")
 
 
 @dataclass(slots=True)
@@ -97,7 +99,7 @@ def command_of(pid: int) -> str:
 def serving(directory: Path, upstream: Upstream, **variables: str) -> Iterator[Served]:
     """Run `pinnace serve` on a free port; on the way out it must end with status 0 and leave nothing."""
     port = free_port()
-    environment = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    environment = {name: os.environ[name] for name in KEPT if name in os.environ}
     environment |= {
         "ANTHROPIC_BASE_URL": upstream.url,
         "ANTHROPIC_API_KEY": "sk-upstream-secret",
