@@ -134,6 +134,51 @@ def test_a_complete_message_is_not_counted_again_from_the_totals() -> None:
     assert used(made) == {"input_tokens": 10, "output_tokens": 5}
 
 
+def test_messages_of_interleaved_streams_are_counted_each_for_itself() -> None:
+    made = Account()
+    for event, stream in (
+        (start("claude-x", input_tokens=10, output_tokens=1), None),
+        (start("claude-y", input_tokens=20, output_tokens=2), "toolu_1"),
+        (start("claude-y", input_tokens=30, output_tokens=3), "toolu_2"),
+        (delta(output_tokens=11), None),
+        (delta(output_tokens=33), "toolu_2"),
+        (STOP, "toolu_2"),
+        (delta(output_tokens=22), "toolu_1"),
+        (STOP, None),
+        (STOP, "toolu_1"),
+    ):
+        made.see(event, stream)
+    assert made.outcome(warm=False, fallback=None).by_model == {
+        "claude-x": {"input_tokens": 10, "output_tokens": 11},
+        "claude-y": {"input_tokens": 50, "output_tokens": 55},
+    }
+    assert (used(made), made.calls) == ({"input_tokens": 60, "output_tokens": 66}, 3)
+
+
+def test_a_message_that_another_one_cuts_off_keeps_what_it_told() -> None:
+    made = account(start("claude-x", input_tokens=10, output_tokens=1), start("claude-y", input_tokens=20), STOP)
+    assert made.outcome(warm=False, fallback=None).by_model == {
+        "claude-x": {"input_tokens": 10, "output_tokens": 1},
+        "claude-y": {"input_tokens": 20},
+    }
+    made.settle(
+        totals(0.0, **{"claude-x": {"inputTokens": 10, "outputTokens": 40}, "claude-y": {"inputTokens": 99}}), {}
+    )
+    assert used(made) == {"input_tokens": 30, "output_tokens": 40}
+
+
+def test_messages_of_several_streams_that_were_cut_are_settled_together() -> None:
+    made = Account()
+    made.see(start("claude-x", input_tokens=10, output_tokens=1))
+    made.see(start("claude-x", input_tokens=20, output_tokens=1), "toolu_1")
+    made.see(start("claude-y", input_tokens=5, output_tokens=1), "toolu_2")
+    after = totals(
+        0.0, **{"claude-x": {"inputTokens": 30, "outputTokens": 50}, "claude-y": {"inputTokens": 5, "outputTokens": 7}}
+    )
+    made.settle(after, {})
+    assert used(made) == {"input_tokens": 35, "output_tokens": 57}
+
+
 @pytest.mark.parametrize(
     ("after", "before", "microusd"),
     [
