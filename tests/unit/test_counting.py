@@ -17,7 +17,7 @@ from pinnace.core.adapters.anthropic.counting import (
     UpstreamTokenCounter,
     estimate,
 )
-from pinnace.core.errors import UpstreamFailed
+from pinnace.core.errors import Misconfigured, UpstreamFailed
 from pinnace.testing.answer import estimate_tokens
 from pinnace.testing.upstream import Upstream
 
@@ -29,7 +29,7 @@ BODY: dict[str, Any] = {
 
 
 @contextmanager
-def answering(status: int, body: bytes) -> Iterator[str]:
+def answering(status: int, body: bytes, **headers: str) -> Iterator[str]:
     """An endpoint that gives one answer to everything."""
 
     class Answering(BaseHTTPRequestHandler):
@@ -37,6 +37,8 @@ def answering(status: int, body: bytes) -> Iterator[str]:
             self.rfile.read(int(self.headers["content-length"]))
             self.send_response(status)
             self.send_header("content-length", str(len(body)))
+            for name, value in headers.items():
+                self.send_header(name.replace("_", "-"), value)
             self.end_headers()
             self.wfile.write(body)
 
@@ -92,6 +94,50 @@ async def test_a_refusal_of_the_upstream_keeps_its_status_type_and_words(status:
     assert (caught.value.status, caught.value.kind, str(caught.value)) == (status, kind, "messages: too many")
 
 
+@pytest.mark.parametrize("status", [429, 529])
+@pytest.mark.parametrize(
+    ("told", "seconds"),
+    [({"retry_after": "7"}, 7.0), ({"retry_after": "0.5"}, 0.5), ({}, None)]
+    + [({"retry_after": text}, None) for text in ("soon", "inf", "nan", "-1", "")],
+    ids=["whole", "part", "none", "word", "infinite", "no number", "negative", "empty"],
+)
+async def test_a_refusal_of_the_upstream_keeps_when_to_come_back(
+    status: int, told: dict[str, str], seconds: float | None
+) -> None:
+    refusal = orjson.dumps({"type": "error", "error": {"type": "overloaded_error", "message": "Busy"}})
+    with answering(status, refusal, **told) as url, pytest.raises(UpstreamFailed) as caught:
+        await UpstreamTokenCounter(url, {}).count(BODY, ())
+    assert (caught.value.status, caught.value.retry_after) == (status, seconds)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1:65536",
+        "http://127.0.0.1:-1",
+        "http://127.0.0.1:http",
+        "http://[::1",
+        "http://xn--",
+        "api.anthropic.com",
+        "ftp://127.0.0.1",
+    ],
+)
+async def test_a_base_url_that_is_no_address_is_named(url: str) -> None:
+    with pytest.raises(Misconfigured, match=r"https://api\.anthropic\.com") as caught:
+        await UpstreamTokenCounter(url, {}).count(BODY, ())
+    assert caught.value.key == "ANTHROPIC_BASE_URL"
+
+
+async def test_a_header_beyond_ascii_is_for_the_upstream_to_judge() -> None:
+    with Upstream() as upstream:
+        assert (await UpstreamTokenCounter(upstream.url, {"x-api-key": "kü"}).count(BODY, ("bü",)))[1]
+    (asked,) = upstream.requests
+    assert [asked.headers[name].encode("latin-1") for name in ("x-api-key", "anthropic-beta")] == [
+        "kü".encode(),
+        "bü".encode(),
+    ]
+
+
 async def test_the_scripted_upstream_refuses_a_path_that_it_does_not_have() -> None:
     with Upstream() as upstream, pytest.raises(UpstreamFailed) as caught:
         await UpstreamTokenCounter(upstream.url + "/nowhere", {}).count(BODY, ())
@@ -108,6 +154,7 @@ async def test_the_scripted_upstream_refuses_a_path_that_it_does_not_have() -> N
         (200, b"ok"),
         (200, b"{}"),
         (200, b'{"input_tokens": null}'),
+        (200, b'{"input_tokens": Infinity}'),
         (200, b"\xff"),
     ],
 )
