@@ -20,6 +20,11 @@ BEDROCK = [
     "AWS_SECRET_ACCESS_KEY",
     "AWS_SESSION_TOKEN",
     "AWS_BEARER_TOKEN_BEDROCK",
+    "AWS_CONFIG_FILE",
+    "AWS_SHARED_CREDENTIALS_FILE",
+    "AWS_ROLE_ARN",
+    "AWS_ROLE_SESSION_NAME",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
     "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
     "AWS_CONTAINER_CREDENTIALS_FULL_URI",
     "AWS_CONTAINER_AUTHORIZATION_TOKEN",
@@ -35,6 +40,12 @@ VERTEX = [
     "GOOGLE_CLOUD_PROJECT",
     "CLAUDE_CODE_SKIP_VERTEX_AUTH",
 ]
+#: Where a provider's own tools look below the home, by the variable that says so: the CLI's home is another one.
+FILES = {
+    "AWS_CONFIG_FILE": ".aws/config",
+    "AWS_SHARED_CREDENTIALS_FILE": ".aws/credentials",
+    "GOOGLE_APPLICATION_CREDENTIALS": ".config/gcloud/application_default_credentials.json",
+}
 
 
 def find_binary(configured: Path | None) -> Path:
@@ -59,14 +70,14 @@ def find_binary(configured: Path | None) -> Path:
 
 
 def find_credential(environ: Mapping[str, str]) -> Credential:
-    """Tell what the CLI will authenticate with, in the CLI's own order: a cloud provider, a key, a token."""
+    """Tell what the CLI will authenticate with, in the CLI's order: a cloud provider, a bearer token, a key, an OAuth token."""
     base_url = environ.get("ANTHROPIC_BASE_URL") or DEFAULT_BASE_URL
     for switch, names, kind in (
         ("CLAUDE_CODE_USE_BEDROCK", BEDROCK, CredentialKind.BEDROCK),
         ("CLAUDE_CODE_USE_VERTEX", VERTEX, CredentialKind.VERTEX),
     ):
         if environ.get(switch, "").lower() in ("1", "true", "yes", "on"):
-            return Credential(kind, environment={name: environ[name] for name in names if name in environ})
+            return Credential(kind, environment=_of_provider(environ, names))
     for name, kind in (
         ("ANTHROPIC_AUTH_TOKEN", CredentialKind.AUTH_TOKEN),
         ("ANTHROPIC_API_KEY", CredentialKind.API_KEY),
@@ -75,3 +86,12 @@ def find_credential(environ: Mapping[str, str]) -> Credential:
         if environ.get(name):
             return Credential(kind, environ[name], base_url)
     return Credential(CredentialKind.NONE, base_url=base_url)
+
+
+def _of_provider(environ: Mapping[str, str], names: list[str]) -> dict[str, str]:
+    home = environ.get("HOME")
+    found = {name: environ[name] for name in names if name in environ}
+    for name, place in FILES.items():
+        if home and name in names and not found.get(name) and (file := Path(home, place)).is_file():
+            found[name] = str(file)
+    return found
