@@ -22,6 +22,7 @@ class Report:
     parked: float = 0.0
     imported: float = 0.0
     slope: float = 0.0
+    peak: float = 0.0
     requests: int = 0
 
 
@@ -70,4 +71,5 @@ def _goals(report: Report) -> list[str]:
         reached = measured >= goal if more else measured <= goal
         bound = "at least" if more else "at most"
         lines.append(f"| {what} | {measured:.1f} {unit} | {bound} {goal:g} {unit} | {'yes' if reached else 'no'} |")
-    return [*lines, ""]
+    most = f"{report.peak:.0f} MB was the most of them all, at concurrency 4"
+    return [*lines, "", f"Memory is resident memory, of which the processes share about 90 MB each; {most}.", ""]

@@ -51,10 +51,11 @@ def run(report: Report, directory: Path, upstream: str, *, quick: bool, with_lit
         first_from_parked(upstream, directory / f"parked{i}") for i in range(2 if quick else 5)
     )
     compare(report, "direct", lambda stream: over_http(upstream, stream=stream), share * 200)
-    with pinnace(upstream, directory / "pinnace") as (url, pid):
+    with pinnace(upstream, directory / "pinnace") as (url, _):
         compare(report, "pinnace", lambda stream: over_http(url, stream=stream), share * 150)
-        report.requests = int(share * 2000)
-        report.slope = asyncio.run(memory_slope(over_http(url, stream=False), pid, report.requests))
+    with pinnace(upstream, directory / "memory") as (url, pid):
+        report.requests = int(share * 6000)
+        report.slope, report.peak = asyncio.run(memory(over_http(url, stream=False), pid, report.requests))
     if with_litellm and (python := install_litellm(ROOT / ".bench" / "litellm")):
         with litellm(upstream, directory / "litellm", python) as url:
             compare(report, "LiteLLM", lambda stream: over_http(url, stream=stream), share * 100)
@@ -92,15 +93,18 @@ def import_time() -> float:
     return statistics.median(runs[1:])
 
 
-async def memory_slope(call: Call, pid: int, requests: int) -> float:
-    """Kilobytes a request by which the server and its children grow, by least squares over ten samples."""
-    step = max(1, requests // 10)
-    await measure(call, concurrency=8, calls=step)
+async def memory(call: Call, pid: int, requests: int) -> tuple[float, float]:
+    """Kilobytes a request by which the server and its children grow, by least squares, and their peak in MiB.
+
+    A process grows for as long as it lives and is replaced after `pool.max_turns` calls, so that it takes several lives of a
+    process to tell whether the whole of them grows.
+    """
+    step = max(1, requests // 60)
     samples = []
     for done in range(0, requests, step):
-        await measure(call, concurrency=8, calls=step)
+        await measure(call, concurrency=4, calls=step)
         samples.append((done, resident(pid)))
-    return statistics.linear_regression(*zip(*samples, strict=True)).slope
+    return statistics.linear_regression(*zip(*samples, strict=True)).slope, max(kb for _, kb in samples) / 1024
 
 
 def resident(pid: int) -> int:

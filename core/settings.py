@@ -92,7 +92,9 @@ class PoolSettings(_Section):
         default=16, ge=1, le=1024, description="Processes that may live at once; each holds about 100 MB."
     )
     max_waiting: int = Field(default=256, ge=0, description="Calls that may wait for a process; more get a 529.")
-    max_turns: int = Field(default=500, ge=1, description="Calls after which a process is replaced.")
+    max_turns: int = Field(
+        default=250, ge=1, description="Calls after which a process is replaced, up to a quarter sooner."
+    )
     max_age: float = Field(default=3600.0, gt=0, description="Seconds after which a process is replaced.")
     max_memory_mb: int = Field(
         default=700, ge=64, description="Resident memory, in MiB, at which a process is replaced."

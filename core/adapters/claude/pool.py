@@ -251,7 +251,7 @@ class Pool:
         options, profile = self._options, process.launch.profile
         isolation = options.isolation_agent if profile is Profile.AGENT else options.isolation_messages
         age = self._clock.monotonic() - process.born
-        young = process.turns < options.max_turns and age < options.max_age
+        young = process.turns < process.launch.share_of(options.max_turns) and age < options.max_age
         return isolation is Isolation.PROJECT and not self._closed and young and process.resident() < options.max_memory
 
     def _spares(self, profile: Profile) -> int:
