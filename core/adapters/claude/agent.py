@@ -91,15 +91,13 @@ class AgentRun(BaseRun):
         if reply.error is None:
             self.pool.count("claimed")
             return
-        self.fallback = reply.error.partition(":")[0].strip()
-        self.pool.count("fallback")
-        log.warning("a spare refused its claim; starting a process instead", extra={"reason": self.fallback})
         initialize = {
             "systemPrompt": replaced if system else None,
             "appendSystemPrompt": appended or None,
             "sdkMcpServers": tools,
         }
-        self._process = self._conversation.process = await self.pool.replace(self.process, initialize)
+        await self.rebind(reply.error, initialize)
+        self._conversation.process = self.process
         self.process.channel.begin(allowance=None, more_betas=",".join(self.request.betas))
 
     async def _ask(self, subtype: str, **fields: Any) -> frames.ControlResponse:

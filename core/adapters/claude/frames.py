@@ -192,10 +192,8 @@ def call_settings(request_id: str, model: str, body: Mapping[str, Any]) -> Json:
 
     `set_model` would do the first as well, but may first try the model with a call of its own.
     """
-    text = orjson.dumps(body).decode()
-    return control(
-        request_id, "apply_flag_settings", settings={"model": model, "env": {"CLAUDE_CODE_EXTRA_BODY": text}}
-    )
+    environment = {"CLAUDE_CODE_EXTRA_BODY": orjson.dumps(body).decode()}
+    return control(request_id, "apply_flag_settings", settings={"model": model, "env": environment})
 
 
 def user_turn(uuid: str, content: str | Sequence[Mapping[str, Any]], *, answered: bool = True) -> Json:

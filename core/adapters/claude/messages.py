@@ -29,39 +29,50 @@ WORD = "."
 class MessagesRun(BaseRun):
     """One call of the `messages` profile."""
 
+    #: What the CLI writes itself.
+    its_own = frozenset(["stream"])
     broken = False
     _stopped = False
 
     async def open(self) -> None:
         self._process = await self.pool.lease(self.request.project, Profile.MESSAGES)
         self.warm = self._process.turns > 0
+        await self.claim()
         self._turn = new_id()
         settings = new_id()
         self._settings = self.process.expect(settings)
         body, absent = self._body()
-        self.process.channel.begin(
-            allowance=1, betas=",".join(self.request.betas), version=self.request.api_version, absent=absent
-        )
+        self.process.channel.begin(allowance=1, version=self.request.api_version, absent=absent, **self.betas())
         self.process.send(frames.call_settings(settings, self.request.model, body))
         if not self.cli.credential.relayed:
             await self._applied()
         self.process.send(frames.user_turn(self._turn, WORD))
         await self.process.flush()
 
+    async def claim(self) -> None:
+        """Bind the process, where the whole request cannot go by its settings."""
+
+    def betas(self) -> dict[str, str]:
+        """How the relay is told of the caller's betas."""
+        return {"betas": ",".join(self.request.betas)}
+
     def _body(self) -> tuple[dict[str, Any], tuple[bytes, ...]]:
         """The body that reaches the model, and the text that the relay must find in it and cut out.
 
         The mark proves to the relay that a body is this run's own, whatever the process served before.
         """
-        body: dict[str, Any] = {name: value for name, value in self.request.body.items() if name != "stream"}
+        given = self.request.body.items()
+        body: dict[str, Any] = {name: value for name, value in given if name not in self.its_own}
         body["model"] = self.request.model
         if not self.cli.credential.relayed:
             return ALWAYS_SENT | body | {"betas": list(self.request.betas)}, ()
         nonce = secrets.token_hex(16)
         absent = [f'"pinnace":"{nonce}"'.encode()]
-        marked: dict[str, Any] = {"pinnace": nonce, "betas": []}
+        marked: dict[str, Any] = {"pinnace": nonce}
+        if "betas" in self.betas():
+            marked["betas"] = []
         for name in ALWAYS_SENT:
-            if name not in body:
+            if name not in body and name not in self.its_own:
                 marked[name] = [nonce]
                 absent.append(f'"{name}":["{nonce}"]'.encode())
         return body | marked, tuple(absent)

@@ -51,10 +51,8 @@ class Nursery:
             channel = self._relay.admit(started.token) if self._relay else Channel()
             process = CliProcess(started, channel, self._watch, self._clock.monotonic())
             try:
-                if initialize is None:
-                    await process.start(self._options.start_timeout)
-                else:
-                    await process.start(self._options.start_timeout, agent=self._agent, **initialize)
+                bound = self._agent if profile is Profile.AGENT and initialize is not None else None
+                await process.start(self._options.start_timeout, agent=bound, **(initialize or {}))
             except BaseException:
                 await self.end(process)
                 raise
@@ -66,7 +64,7 @@ class Nursery:
 
         The first turn of a process compiles and loads what later ones find ready. A rehearsal that fails ends the process.
         """
-        if self._relay is None or process.launch.profile is not Profile.MESSAGES:
+        if self._relay is None or process.launch.profile is not Profile.MESSAGES or process.launch.parked:
             return
         turn = new_id()
         process.channel.rehearsing = True

@@ -34,10 +34,9 @@ class Credential:
     def relayed(self) -> bool:
         """Whether calls go through the relay, which keeps the secret out of the CLI's reach.
 
-        A cloud provider signs its requests for a host of its own, and an OAuth token is bound to the CLI's own request, so
-        these two go straight to the upstream.
+        A cloud provider's requests are signed for its own host, so they go straight to the upstream.
         """
-        return self.kind in (CredentialKind.API_KEY, CredentialKind.AUTH_TOKEN)
+        return self.kind in (CredentialKind.API_KEY, CredentialKind.AUTH_TOKEN, CredentialKind.OAUTH_TOKEN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +51,7 @@ class PoolOptions:
     spares_agent: int = 1
     max_processes: int = 16
     max_waiting: int = 256
-    max_turns: int = 500
+    max_turns: int = 250
     max_age: float = 3600.0
     max_memory: int = 700
     idle: float = 300.0

@@ -238,7 +238,7 @@ class Relay:
         passed = {name: value for name, value in headers.items() if name not in DROPPED}
         passed[b"accept-encoding"] = b"identity"
         secret = self._credential.secret.encode()
-        if self._credential.kind is CredentialKind.AUTH_TOKEN:
+        if self._credential.kind is not CredentialKind.API_KEY:
             passed[b"authorization"] = b"Bearer " + secret
         else:
             passed[b"x-api-key"] = secret

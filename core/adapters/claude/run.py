@@ -102,6 +102,13 @@ class BaseRun(ABC):
                 return
         await self.open()
 
+    async def rebind(self, reason: str, initialize: Mapping[str, Any]) -> None:
+        """A spare refused its claim: start a process in its place that is bound to this call from the start."""
+        self.fallback = reason.partition(":")[0].strip()
+        self.pool.count("fallback")
+        log.warning("a spare refused its claim; starting a process instead", extra={"reason": self.fallback})
+        self._process = await self.pool.replace(self.process, initialize)
+
     def _give_up_process(self) -> None:
         log.warning("a process died before its call began; taking another one")
         self.pool.count("broken")

@@ -12,7 +12,8 @@ from pinnace.core.adapters.claude.messages import MessagesRun
 from pinnace.core.adapters.claude.options import AgentOptions, CliOptions, Credential, CredentialKind, PoolOptions
 from pinnace.core.adapters.claude.pool import Pool
 from pinnace.core.adapters.claude.run import BaseRun
-from pinnace.core.errors import CliUnavailable, InvalidRequest
+from pinnace.core.adapters.claude.subscription import SubscriptionRun
+from pinnace.core.errors import CliUnavailable
 from pinnace.core.model.catalog import ModelInfo
 from pinnace.core.model.run import PoolStats, Profile, RunRequest
 from pinnace.core.ports import Clock
@@ -31,9 +32,11 @@ class ClaudeRunner:
         self._greeting: Mapping[str, Any] | None = None
 
     def run(self, request: RunRequest) -> BaseRun:
-        check_credential(self._cli.credential, request.profile)
+        check_credential(self._cli.credential)
         if request.profile is Profile.MESSAGES:
-            return MessagesRun(self._pool, self._cli, self._clock, request)
+            oauth = self._cli.credential.kind is CredentialKind.OAUTH_TOKEN
+            kind = SubscriptionRun if oauth else MessagesRun
+            return kind(self._pool, self._cli, self._clock, request)
         return AgentRun(self._pool, self._cli, self._clock, request).serve(self._agent, self._holding)
 
     async def prepare(self) -> None:
@@ -63,20 +66,14 @@ class ClaudeRunner:
         return self._greeting
 
 
-def check_credential(credential: Credential, profile: Profile) -> None:
-    """Refuse a run that the credential cannot carry.
+def check_credential(credential: Credential) -> None:
+    """Refuse a run without a credential.
 
     Raises:
         CliUnavailable: there is none.
-        InvalidRequest: an OAuth token is bound to the CLI's own request, which the `messages` profile replaces.
     """
     if credential.kind is CredentialKind.NONE:
         raise CliUnavailable("There is no credential for the model's API: set ANTHROPIC_API_KEY for `pinnace serve`.")
-    if credential.kind is CredentialKind.OAUTH_TOKEN and profile is Profile.MESSAGES:
-        raise InvalidRequest(
-            "the messages profile needs an API key or a cloud provider's credentials; with an OAuth token use the agent profile",
-            path="x-pinnace-profile",
-        )
 
 
 def _display_name(entry: Mapping[str, Any]) -> str:

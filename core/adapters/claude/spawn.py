@@ -71,6 +71,7 @@ STREAM_JSON = (
     "--include-partial-messages",
     "--no-session-persistence",
 )
+PARKED = "--await-claim"
 #: The name of the MCP server that offers the caller's tools to the agent.
 CALLER = "caller"
 TOOL_PREFIX = f"mcp__{CALLER}__"
@@ -91,6 +92,15 @@ class Launch:
     def work(self) -> Path:
         """The directory that it works in."""
         return self.directory / "work"
+
+    @property
+    def parked(self) -> bool:
+        """Whether it takes no turn before a claim has bound it."""
+        return PARKED in self.command
+
+    def share_of(self, limit: int) -> int:
+        """Three quarters of `limit` or more, by the mark: children that started together must not all go at once."""
+        return limit - limit * int(self.mark[:4], 16) // (4 * 0x10000)
 
 
 def launch(
@@ -122,9 +132,11 @@ def launch(
 
 def flags(profile: Profile, cli: CliOptions, agent: AgentOptions, *, claimable: bool = True) -> tuple[str, ...]:
     """The command line of a child, every option and its value as one word, so that no value can pass for an option."""
+    parked = (PARKED,) if claimable else ()
     if profile is Profile.MESSAGES:
-        bare = () if cli.credential.kind is CredentialKind.OAUTH_TOKEN else ("--bare",)
-        return (*STREAM_JSON, *bare, "--tools=", "--max-turns=1", "--strict-mcp-config", "--setting-sources=")
+        # The token is not for `--bare`, and its system prompt can only be given by a claim.
+        how = parked if cli.credential.kind is CredentialKind.OAUTH_TOKEN else ("--bare",)
+        return (*STREAM_JSON, *how, "--tools=", "--max-turns=1", "--strict-mcp-config", "--setting-sources=")
     allowed = ",".join((*agent.allowed_tools, f"{TOOL_PREFIX}*"))
     chosen = [
         f"--allowedTools={allowed}",
@@ -134,7 +146,6 @@ def flags(profile: Profile, cli: CliOptions, agent: AgentOptions, *, claimable: 
     ]
     if agent.disallowed_tools:
         chosen.append(f"--disallowedTools={','.join(agent.disallowed_tools)}")
-    parked = ("--await-claim",) if claimable else ()
     return (*STREAM_JSON, *parked, *chosen)
 
 
@@ -160,8 +171,7 @@ def _authentication(cli: CliOptions, relay_url: str | None, token: str) -> dict[
     if relay_url is not None:
         # `ASSUME_FIRST_PARTY`: behind the relay is the API that the CLI would have talked to.
         first_party = {"CLAUDE_CODE_ASSUME_FIRST_PARTY_BASE_URL": "1"} if "anthropic.com" in credential.base_url else {}
-        return {"ANTHROPIC_BASE_URL": relay_url, "ANTHROPIC_API_KEY": token} | first_party
-    environment = dict(credential.environment)
-    if credential.kind is CredentialKind.OAUTH_TOKEN:
-        environment |= {"CLAUDE_CODE_OAUTH_TOKEN": credential.secret, "ANTHROPIC_BASE_URL": credential.base_url}
-    return environment
+        oauth = credential.kind is CredentialKind.OAUTH_TOKEN
+        name = "CLAUDE_CODE_OAUTH_TOKEN" if oauth else "ANTHROPIC_API_KEY"
+        return {"ANTHROPIC_BASE_URL": relay_url, name: token} | first_party
+    return dict(credential.environment)

@@ -90,6 +90,12 @@ def test_bedrock_takes_its_own_variables_and_no_others() -> None:
         "AWS_SECRET_ACCESS_KEY": "aws-secret",
         "AWS_SESSION_TOKEN": "session",
         "AWS_BEARER_TOKEN_BEDROCK": "bearer",
+        "AWS_PROFILE": "work",
+        "AWS_CONFIG_FILE": "/srv/aws/config",
+        "AWS_SHARED_CREDENTIALS_FILE": "/srv/aws/credentials",
+        "AWS_ROLE_ARN": "arn:aws:iam::000000000000:role/r",
+        "AWS_ROLE_SESSION_NAME": "pinnace",
+        "AWS_WEB_IDENTITY_TOKEN_FILE": "/var/run/token",
     }
     others = {**TOKENS, "CLOUD_ML_REGION": "x", "AWS_LAMBDA_FUNCTION_NAME": "f", "OTHER": "o"}
     credential = find_credential(own | others)
@@ -109,7 +115,57 @@ def test_vertex_takes_its_own_variables_and_no_others() -> None:
     assert (credential.kind, credential.environment) == (CredentialKind.VERTEX, own)
 
 
-def test_a_key_and_a_token_are_relayed_and_nothing_else() -> None:
+def test_all_but_a_cloud_providers_calls_are_relayed() -> None:
     relayed = {name for name in (*TOKENS, *CLOUDS) if find_credential({name: "1"}).relayed}
-    assert relayed == {"ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_API_KEY"}
+    assert relayed == {"ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN"}
     assert not find_credential({}).relayed
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    for place in (".aws/config", ".aws/credentials", ".config/gcloud/application_default_credentials.json"):
+        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / place).touch()
+    return tmp_path
+
+
+@pytest.mark.parametrize("chosen", [{"AWS_PROFILE": "work"}, {}], ids=["profile", "default"])
+def test_a_profile_of_aws_is_found_from_the_private_home_of_the_cli(home: Path, chosen: dict[str, str]) -> None:
+    given = {"CLAUDE_CODE_USE_BEDROCK": "1"} | chosen
+    assert find_credential(given | {"HOME": str(home)}).environment == given | {
+        "AWS_CONFIG_FILE": str(home / ".aws" / "config"),
+        "AWS_SHARED_CREDENTIALS_FILE": str(home / ".aws" / "credentials"),
+    }
+
+
+def test_the_default_credentials_of_google_are_found_from_the_private_home_of_the_cli(home: Path) -> None:
+    given = {"CLAUDE_CODE_USE_VERTEX": "1"}
+    file = home / ".config" / "gcloud" / "application_default_credentials.json"
+    found = find_credential(given | {"HOME": str(home)}).environment
+    assert found == given | {"GOOGLE_APPLICATION_CREDENTIALS": str(file)}
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {
+            "CLAUDE_CODE_USE_BEDROCK": "1",
+            "AWS_PROFILE": "work",
+            "AWS_CONFIG_FILE": "/srv/config",
+            "AWS_SHARED_CREDENTIALS_FILE": "/srv/credentials",
+        },
+        {"CLAUDE_CODE_USE_VERTEX": "1", "GOOGLE_APPLICATION_CREDENTIALS": "/run/key.json"},
+    ],
+    ids=["aws", "google"],
+)
+def test_a_file_that_is_named_wins_over_the_one_in_the_home(home: Path, given: dict[str, str]) -> None:
+    assert find_credential(given | {"HOME": str(home)}).environment == given
+
+
+@pytest.mark.parametrize("switch", CLOUDS)
+def test_a_file_that_does_not_exist_is_not_named(tmp_path: Path, switch: str) -> None:
+    for home in (str(tmp_path), ""):
+        assert find_credential({switch: "1", "AWS_PROFILE": "work", "HOME": home}).environment.keys() <= {
+            switch,
+            "AWS_PROFILE",
+        }

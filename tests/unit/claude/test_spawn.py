@@ -21,6 +21,7 @@ from pinnace.core.adapters.claude.spawn import (
     FIXED,
     INHERITED,
     MESSAGES_ONLY,
+    PARKED,
     Launch,
     fill_workspace,
     flags,
@@ -109,11 +110,12 @@ def test_only_the_api_itself_counts_as_first_party_behind_the_relay(url: dict[st
     assert ("CLAUDE_CODE_ASSUME_FIRST_PARTY_BASE_URL" in started(KEY | url).environment) is told
 
 
-def test_an_oauth_token_goes_straight_to_the_api_without_a_key() -> None:
-    environment = started(OAUTH).environment
-    assert environment["CLAUDE_CODE_OAUTH_TOKEN"] == "oauth-real"
-    assert environment["ANTHROPIC_BASE_URL"] == "https://api.anthropic.com"
-    assert "ANTHROPIC_API_KEY" not in environment
+def test_an_oauth_token_stays_in_the_server_and_the_child_takes_the_relays_for_one() -> None:
+    child = started(OAUTH)
+    assert child.environment["CLAUDE_CODE_OAUTH_TOKEN"] == child.token
+    assert child.environment["ANTHROPIC_BASE_URL"] == RELAY
+    assert "ANTHROPIC_API_KEY" not in child.environment
+    assert "oauth-real" not in str(child)
 
 
 def test_the_variables_of_bedrock_arrive_with_bedrock_alone() -> None:
@@ -208,8 +210,11 @@ def test_messages_have_no_tools_no_settings_and_one_turn() -> None:
 
 
 @pytest.mark.parametrize(("environ", "bare"), [(KEY, True), (AWS, True), (OAUTH, False)], ids=["key", "aws", "oauth"])
-def test_messages_are_bare_unless_the_credential_is_an_oauth_token(environ: dict[str, str], bare: bool) -> None:
-    assert ("--bare" in flags(Profile.MESSAGES, options(environ), AgentOptions())) is bare
+def test_messages_are_bare_or_parked_where_the_credential_is_an_oauth_token(
+    environ: dict[str, str], bare: bool
+) -> None:
+    chosen = flags(Profile.MESSAGES, options(environ), AgentOptions())
+    assert ("--bare" in chosen, PARKED in chosen) == (bare, not bare)
 
 
 @profiles
@@ -266,3 +271,11 @@ def test_without_a_workspace_the_directory_is_empty(tmp_path: Path) -> None:
 def test_secrets_do_not_show_in_the_options() -> None:
     shown = repr(options(KEY | AWS, extra_environment={"TOKEN": "added-secret"}))
     assert not [secret for secret in ("sk-ant-real", "aws-real", "added-secret") if secret in shown]
+
+
+def test_children_that_started_together_do_not_all_go_at_once() -> None:
+    shares = {started({}).share_of(400) for _ in range(50)}
+    assert len(shares) > 10
+    assert min(shares) >= 300
+    assert max(shares) <= 400
+    assert started({}).share_of(1) == 1
