@@ -26,8 +26,11 @@ A directive is a line of a user's text that starts with `::`. The whole language
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 MARK = "::"
@@ -48,29 +51,6 @@ class Turn:
 
     steps: tuple[Step, ...]
     key: str
-
-
-NAMES = frozenset(
-    [
-        "text",
-        "deltas",
-        "thinking",
-        "tool",
-        "block",
-        "echo",
-        "stop",
-        "usage",
-        "pace",
-        "delay",
-        "ping",
-        "event",
-        "garbage",
-        "header",
-        "error",
-        "cut",
-        "hang",
-    ]
-)
 
 
 def turn_for(messages: Sequence[Mapping[str, Any]]) -> Turn | None:
@@ -95,22 +75,20 @@ def read(lines: Sequence[str]) -> list[Turn]:
     """Read directives into turns.
 
     Raises:
-        ValueError: a directive is unknown; the message names it.
+        ValueError: a directive is unknown, or its argument is none; the message names it.
     """
     key = "\n".join(lines)
     turns: list[list[Step]] = [[]]
     times = 0
     for line in lines:
-        name, _, argument = line[len(MARK) :].strip().partition(" ")
-        if name == "turn":
+        step = _read_step(line, times)
+        times = 0
+        if step.name == "turn":
             turns.append([])
-        elif name == "times":
-            times = int(argument)
-        elif name in NAMES:
-            turns[-1].append(Step(name, argument.strip(), times))
-            times = 0
+        elif step.name == "times":
+            times = int(step.argument)
         else:
-            raise ValueError(f"unknown directive {MARK}{name}")
+            turns[-1].append(step)
     return [Turn(tuple(steps), f"{key}#{index}") for index, steps in enumerate(turns)]
 
 
@@ -121,6 +99,81 @@ def words(argument: str) -> list[str]:
     for piece in text.split(" "):
         pieces.append(piece if not pieces else f" {piece}")
     return pieces
+
+
+def _read_step(line: str, times: int) -> Step:
+    name, _, argument = line[len(MARK) :].strip().partition(" ")
+    argument = argument.strip()
+    if name not in _ACCEPTED:
+        raise ValueError(f"unknown directive {MARK}{name}")
+    wanted, accepted = _ACCEPTED[name]
+    try:
+        good = accepted(argument)
+    except ValueError:
+        good = False
+    if not good:
+        raise ValueError(f"{MARK}{name} takes {wanted}")
+    return Step(name, argument, times)
+
+
+def _is_text(argument: str) -> bool:
+    return not argument.startswith('"') or isinstance(json.loads(argument), str)
+
+
+def _is_object(argument: str) -> bool:
+    return isinstance(json.loads(argument), dict)
+
+
+def _is_typed(argument: str) -> bool:
+    return _is_object(argument) and isinstance(json.loads(argument).get("type"), str)
+
+
+def _is_call(argument: str) -> bool:
+    name, _, arguments = argument.partition(" ")
+    return bool(name) and (not arguments or _is_object(arguments))
+
+
+def _is_seconds(argument: str) -> bool:
+    return 0 <= float(argument) < math.inf
+
+
+def _is_status(argument: str) -> bool:
+    return HTTPStatus.BAD_REQUEST <= int(argument.partition(" ")[0]) < 600  # noqa: PLR2004 - the end of 5xx
+
+
+def _is_header(argument: str) -> bool:
+    name, _, value = argument.partition(" ")
+    return re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name) is not None and value.isascii() and value.isprintable()
+
+
+def _is_anything(argument: str) -> bool:
+    del argument
+    return True
+
+
+_ACCEPTED: Mapping[str, tuple[str, Callable[[str], bool]]] = {
+    "text": ("words or a JSON string", _is_text),
+    "deltas": ("a number and words", lambda argument: int(argument.partition(" ")[0]) >= 0),
+    "thinking": ("words or a JSON string", _is_text),
+    "tool": ("a name and a JSON object", _is_call),
+    "block": ("a JSON object with a type", _is_typed),
+    "echo": ("nothing", _is_anything),
+    "stop": ("a reason", bool),
+    "usage": ("a JSON object", _is_object),
+    "pace": ("seconds", _is_seconds),
+    "delay": ("seconds", _is_seconds),
+    "ping": ("nothing", _is_anything),
+    "event": ("a JSON object with a type", _is_typed),
+    "garbage": ("text", _is_anything),
+    "header": ("a name and a value in ASCII", _is_header),
+    "error": ("a status from 400 to 599", _is_status),
+    "times": ("a number from 1", lambda argument: int(argument) >= 1),
+    "cut": ("nothing", _is_anything),
+    "hang": ("nothing", _is_anything),
+    "turn": ("nothing", _is_anything),
+}
+#: Every directive's name.
+DIRECTIVES = frozenset(_ACCEPTED)
 
 
 def _texts(content: Any) -> Iterator[str]:

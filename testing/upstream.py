@@ -36,6 +36,7 @@ RATE_LIMITS = {
     "anthropic-ratelimit-requests-remaining": "999",
     "anthropic-ratelimit-requests-reset": "2026-01-01T00:00:00Z",
 }
+NO_REQUEST = "the body must be a JSON object whose messages are objects"
 _TRANSPORT = "pinnace.transport"
 _ids = itertools.count(1)
 
@@ -57,7 +58,10 @@ class _Dropped(Response):
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """One request as it came: method, path with query, headers in lower case, and the body as JSON (None where empty)."""
+    """One request as it came: method, path with query, headers in lower case, and the body as JSON (None where empty).
+
+    A body that is no JSON is its text.
+    """
 
     method: str
     path: str
@@ -140,10 +144,14 @@ class Upstream:
 
     async def _count_tokens(self, request: Request) -> Response:
         body = await self._recorded(request)
+        if not _is_request(body):
+            return _failure(Failure(400, "invalid_request_error", NO_REQUEST), {})
         return JSONResponse({"input_tokens": estimate_tokens(body)}, headers=_headers())
 
     async def _messages(self, request: Request) -> Response:
         body = await self._recorded(request)
+        if not _is_request(body):
+            return _failure(Failure(400, "invalid_request_error", NO_REQUEST), {})
         try:
             turn = turn_for(body["messages"])
         except ValueError as error:
@@ -175,7 +183,10 @@ class Upstream:
 
     async def _recorded(self, request: Request) -> Any:
         raw = await request.body()
-        body = json.loads(raw) if raw else None
+        try:
+            body = json.loads(raw) if raw else None
+        except ValueError:
+            body = raw.decode(errors="replace")
         path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         seen = Recorded(request.method, path, dict(request.headers), body)
         self.requests.append(seen)
@@ -184,6 +195,11 @@ class Upstream:
             with self.record.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(line, ensure_ascii=False) + "\n")
         return body
+
+
+def _is_request(body: Any) -> bool:
+    messages = body.get("messages") if isinstance(body, dict) else None
+    return isinstance(messages, list) and all(isinstance(message, dict) for message in messages)
 
 
 def _headers() -> dict[str, str]:

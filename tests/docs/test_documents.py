@@ -17,7 +17,7 @@ import pytest
 from served import Served, serving
 
 from pinnace.client.command import main
-from pinnace.core.settings import load
+from pinnace.core.sources import load
 from pinnace.core.wire.anthropic.errors import TABLE
 from pinnace.handlers.openapi import document
 from pinnace.testing import script
@@ -170,7 +170,7 @@ def _headings(page: Path) -> set[str]:
 
 def test_every_directive_is_in_its_table() -> None:
     rows = re.findall(r"^\| `::(\w+)", (ROOT / "docs/upstream.md").read_text(encoding="utf-8"), re.MULTILINE)
-    assert set(rows) == {*script.NAMES, "times", "turn"}
+    assert set(rows) == script.DIRECTIVES
     assert len(rows) == len(set(rows))
 
 

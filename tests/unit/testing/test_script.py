@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pinnace.testing import script
 from pinnace.testing.answer import Answer, Piece, Wait
-from pinnace.testing.script import NAMES, Step, Turn, read, turn_for, words
+from pinnace.testing.script import DIRECTIVES, Step, Turn, read, turn_for, words
 
 
 def user(*texts: str) -> dict[str, Any]:
@@ -36,12 +36,47 @@ def steps(*messages: dict[str, Any]) -> tuple[Step, ...]:
 def test_each_directive_of_the_specification_is_read() -> None:
     lines = [line.split() for line in (script.__doc__ or "").splitlines() if line.startswith("    ::")]
     names = {line[0].removeprefix("::") for line in lines}
-    assert names == NAMES | {"times", "turn"}
+    assert names == DIRECTIVES
 
 
-@pytest.mark.parametrize("name", sorted(NAMES))
+@pytest.mark.parametrize("name", ["text", "thinking", "garbage", "cut"])
 def test_a_directive_is_a_name_and_an_argument(name: str) -> None:
     assert read([f"::{name}", f"::{name}  some  words "])[0].steps == (Step(name), Step(name, "some  words"))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '::text "open',
+        '::thinking "open',
+        "::deltas many words",
+        "::deltas",
+        "::tool",
+        "::tool Read {open",
+        "::tool Read [1]",
+        "::block {}",
+        "::block 5",
+        "::stop",
+        "::usage 5",
+        "::pace soon",
+        "::pace -1",
+        "::delay inf",
+        "::delay",
+        '::event "ping"',
+        "::header",
+        "::header a:b c",
+        "::header a ä",
+        "::error",
+        "::error soon",
+        "::error 200",
+        "::error 999",
+        "::times 0",
+        "::times",
+    ],
+)
+def test_an_argument_that_does_not_fit_is_told_what_would(line: str) -> None:
+    with pytest.raises(ValueError, match=rf"^{line.split(maxsplit=1)[0]} takes "):
+        read([line])
 
 
 @pytest.mark.parametrize("line", ["::txet a", "::", "::Text a", ":: ::text a"])

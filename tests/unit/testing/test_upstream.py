@@ -294,6 +294,15 @@ def test_an_unknown_directive_is_refused_by_its_name(upstream: Upstream) -> None
     assert "::txet" in answer.json()["error"]["message"]
 
 
+@pytest.mark.parametrize("path", ["/v1/messages", "/v1/messages/count_tokens"])
+@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"messages": [5]}'])
+def test_a_body_that_is_no_request_is_refused_and_recorded(upstream: Upstream, path: str, content: str) -> None:
+    upstream.forget()
+    answer = httpx.post(upstream.url + path, content=content)
+    assert (answer.status_code, answer.json()["error"]["type"]) == (400, "invalid_request_error")
+    assert len(upstream.requests) == 1
+
+
 def test_a_streamed_answer_adds_up_to_the_whole_one(upstream: Upstream) -> None:
     lines = ("::thinking Hm", "::text a b", '::tool weigh {"kg": 1}')
     indices = [e["index"] for e in events(upstream, *lines) if e["type"] == "content_block_start"]
