@@ -67,7 +67,7 @@ def main() -> None:
 def serve(context: click.Context, host: str | None, port: int | None, config: Path | None) -> None:
     """Serve until SIGTERM or Ctrl-C."""
     with extra("server"), failures():
-        from pinnace.core.settings import load, unknown_variables  # noqa: PLC0415 - see the top
+        from pinnace.core.sources import load, unknown_variables  # noqa: PLC0415 - see the top
 
         for name in unknown_variables(os.environ):
             click.echo(f"Warning: {name} is no setting and has no effect.", err=True)

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from pinnace.core.errors import Misconfigured
 from pinnace.core.model.diagnosis import Finding
-from pinnace.core.settings import load
+from pinnace.core.sources import load
 from pinnace.core.wiring import diagnose
 
 SIGNS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "failed": ("✗", "red")}

@@ -1,34 +1,17 @@
-"""Knows every setting, its default and its bounds, parsed once into one frozen value; it must not know what uses it.
-
-Sources, the first one that names a setting wins: arguments, `PINNACE_…` variables, `.env` in the current directory,
-`pinnace.toml`. Nothing is read when this module is imported.
-"""
+"""Knows every setting, its default and its bounds, in one frozen value; it must not know where they come from or go."""
 
 from __future__ import annotations
 
 import ipaddress
-import os
-import tomllib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import (
-    BaseSettings,
-    DotEnvSettingsSource,
-    EnvSettingsSource,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-)
+from pydantic import BaseModel, ConfigDict, DirectoryPath, Field, SecretStr
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from pinnace.core.errors import Misconfigured
 from pinnace.core.model.run import Isolation, MessageMode, Profile
-
-PREFIX = "PINNACE_"
-#: Variables whose place is deeper than their name says.
-ALIASES = {"PINNACE_CLI_PATH": "PINNACE_CLI__PATH"}
 
 
 class _Section(BaseModel):
@@ -70,7 +53,7 @@ class AgentSettings(_Section):
         default="default", description="Claude Code's permission mode; what would ask is denied."
     )
     max_turns: int = Field(default=50, ge=1, le=10_000, description="Calls to the model in one run.")
-    workspace: Path | None = Field(
+    workspace: DirectoryPath | None = Field(
         default=None, description="A directory that each conversation starts with a copy of."
     )
     share_workspace: bool = Field(default=False, description="Work in the workspace itself instead of a copy.")
@@ -126,7 +109,7 @@ class CliSettings(_Section):
 class Settings(BaseSettings):
     """All settings of one server."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter="__", frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(frozen=True, extra="forbid")
 
     host: str = Field(default="127.0.0.1", description="The address to listen on; any but loopback needs `api_key`.")
     port: int = Field(default=8787, ge=0, le=65535, description="The port to listen on; 0 takes a free one.")
@@ -167,14 +150,8 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Only what `load` hands over; the environment is never read behind its back."""
+        """Only what `pinnace.core.sources` hands over; the environment is never read behind its back."""
         return (init_settings,)
-
-    @model_validator(mode="after")
-    def _workspace_exists(self) -> Settings:
-        if self.agent.workspace is not None and not self.agent.workspace.is_dir():
-            raise ValueError("agent.workspace: must be a directory that exists")
-        return self
 
     def public(self) -> dict[str, Any]:
         """What may be shown: no secret, no value of the CLI's environment."""
@@ -182,40 +159,6 @@ class Settings(BaseSettings):
         shown["api_key"] = None if self.api_key is None else "set"
         shown["cli"]["environment"] = dict.fromkeys(self.cli.environment, "set")
         return shown
-
-
-def load(environ: Mapping[str, str] | None = None, config: Path | None = None, **overrides: Any) -> Settings:
-    """Parse the settings.
-
-    Args:
-        environ: The environment, by default that of this process.
-        config: A `pinnace.toml` that must exist; by default the one in the current directory, if there is one.
-        overrides: Settings that win over everything; None means not given.
-
-    Raises:
-        Misconfigured: a value cannot be served; `key` names it as its user wrote it.
-    """
-    given = dict(os.environ if environ is None else environ)
-    for name, place in ALIASES.items():
-        if name in given:
-            given.setdefault(place, given.pop(name))
-    from_file = _read_toml(config)
-    from_variables = _read_variables(given)
-    from_arguments = {name: value for name, value in overrides.items() if value is not None}
-    try:
-        return Settings(**_merge(_merge(from_file, from_variables), from_arguments))
-    except ValidationError as error:
-        first = error.errors()[0]
-        path = [str(part) for part in first["loc"]]
-        raise Misconfigured(_explain(first), key=_as_written(path, from_variables)) from error
-
-
-def unknown_variables(environ: Mapping[str, str]) -> list[str]:
-    """Name the `PINNACE_…` variables that are no settings, most likely misspelt."""
-    known = {PREFIX + name.upper() for name in Settings.model_fields}
-    known |= {*ALIASES, "PINNACE_ADMIN_KEY"}
-    names = [name for name in environ if name.startswith(PREFIX)]
-    return sorted(name for name in names if name.partition("__")[0] not in known and name not in known)
 
 
 def check_binding(settings: Settings) -> None:
@@ -235,60 +178,3 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def _read_toml(config: Path | None) -> dict[str, Any]:
-    path = config or Path("pinnace.toml")
-    if config is None and not path.is_file():
-        return {}
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise Misconfigured(f"cannot be read: {error.strerror}", key=str(path)) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise Misconfigured(f"is not TOML: {error}", key=str(path)) from error
-
-
-class _Variables(EnvSettingsSource):
-    """Pydantic's reading of variables, over those that are handed to it."""
-
-    def __init__(self, given: Mapping[str, str]) -> None:
-        self._given = {name.lower(): value for name, value in given.items()}
-        super().__init__(Settings, env_prefix=PREFIX, env_nested_delimiter="__")
-
-    def _load_env_vars(self) -> Mapping[str, str | None]:
-        return self._given
-
-
-def _read_variables(given: Mapping[str, str]) -> dict[str, Any]:
-    try:
-        from_environment = _Variables(given)()
-        from_dotenv = DotEnvSettingsSource(
-            Settings, env_file=".env", env_prefix=PREFIX, env_nested_delimiter="__", env_ignore_empty=True
-        )()
-    except ValueError as error:
-        raise Misconfigured(f"{error}; lists and tables are written as JSON") from error
-    known = {name: value for name, value in from_dotenv.items() if name in Settings.model_fields}
-    return _merge(known, from_environment)
-
-
-def _merge(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(under)
-    for name, value in over.items():
-        below = merged.get(name)
-        merged[name] = _merge(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
-    return merged
-
-
-def _explain(error: Any) -> str:
-    message = str(error["msg"]).removeprefix("Value error, ")
-    return "there is no such setting" if error["type"] == "extra_forbidden" else message
-
-
-def _as_written(path: list[str], variables: Mapping[str, Any]) -> str | None:
-    place: Any = variables
-    for part in path:
-        if not isinstance(place, dict) or part not in place:
-            return ".".join(path) or None
-        place = place[part]
-    return PREFIX + "__".join(path).upper()

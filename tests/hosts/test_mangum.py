@@ -14,7 +14,7 @@ from typing import Any, cast
 import pytest
 from mangum import Mangum
 
-from pinnace.core.settings import load
+from pinnace.core.sources import load
 from pinnace.core.wiring import Ports, wire
 from pinnace.handlers.hosts.asgi import compose
 from pinnace.testing.upstream import Upstream

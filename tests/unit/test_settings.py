@@ -9,7 +9,8 @@ import pytest
 from pydantic import ValidationError
 
 from pinnace.core.errors import Misconfigured
-from pinnace.core.settings import check_binding, load, unknown_variables
+from pinnace.core.settings import check_binding
+from pinnace.core.sources import load, unknown_variables
 
 
 @pytest.fixture(autouse=True)
@@ -85,6 +86,9 @@ def test_the_path_of_the_cli_has_a_short_name(directory: Path) -> None:
         ({"PINNACE_API_KEY": ""}, "PINNACE_API_KEY"),
         ({"PINNACE_POOL__MAX_PROCESES": "3"}, "PINNACE_POOL__MAX_PROCESES"),
         ({"PINNACE_POOL": "3"}, "PINNACE_POOL"),
+        ({"PINNACE_PORT": "1", "PINNACE_AGENT__ALLOWED_TOOLS": "Bash,Read"}, "PINNACE_AGENT__ALLOWED_TOOLS"),
+        ({"PINNACE_AGENT__ALLOWED_TOOLS": '["Bash", 3]'}, "PINNACE_AGENT__ALLOWED_TOOLS"),
+        ({"PINNACE_AGENT__WORKSPACE": "/nowhere/at/all"}, "PINNACE_AGENT__WORKSPACE"),
     ],
 )
 def test_a_wrong_variable_is_named_as_it_was_written(variables: dict[str, str], key: str) -> None:
@@ -100,13 +104,24 @@ def test_a_wrong_line_of_dotenv_is_named_as_it_was_written(directory: Path) -> N
     assert caught.value.key == "PINNACE_POOL__MAX_AGE"
 
 
+def test_a_file_of_variables_that_is_not_text_is_refused(directory: Path) -> None:
+    (directory / ".env").write_bytes(b"\xff\xfe=1")
+    with pytest.raises(Misconfigured, match=r"^\.env: must be text in UTF-8"):
+        load({})
+
+
+def test_dotenv_has_the_short_name_too(directory: Path) -> None:
+    (directory / ".env").write_text("PINNACE_CLI_PATH=/opt/claude\nUNRELATED=1\n")
+    assert load({}).cli.path == Path("/opt/claude")
+
+
 def test_a_wrong_argument_is_named() -> None:
     with pytest.raises(Misconfigured, match=r"^port: "):
-        load({}, port=-1)
+        load({"PINNACE_PORT": "1"}, port=-1)
 
 
 def test_a_workspace_that_does_not_exist_is_refused(directory: Path) -> None:
-    with pytest.raises(Misconfigured, match=r"agent\.workspace: must be a directory"):
+    with pytest.raises(Misconfigured, match="directory"):
         load({"PINNACE_AGENT__WORKSPACE": str(directory / "missing")})
     assert load({"PINNACE_AGENT__WORKSPACE": str(directory)}).agent.workspace == directory
 
