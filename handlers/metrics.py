@@ -72,7 +72,7 @@ class PrometheusMetrics:
         self._cost.labels(profile).inc(max(0, outcome.cost_microusd) / 1_000_000)
 
     def render(self, pool: PoolStats) -> tuple[bytes, str] | None:
-        for state in ("parked", "idle", "busy", "starting"):
+        for state in ("parked", "idle", "busy", "held", "starting"):
             self._pool.labels(state).set(getattr(pool, state))
         self._waiting.set(pool.waiting)
         return self._client.generate_latest(self._registry), self._client.CONTENT_TYPE_LATEST

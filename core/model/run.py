@@ -89,6 +89,7 @@ class PoolStats:
     parked: int
     idle: int
     busy: int
+    held: int
     starting: int
     waiting: int
     max_processes: int

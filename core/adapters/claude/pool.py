@@ -140,6 +140,7 @@ class Pool:
             parked=shelves.parked,
             idle=shelves.idle,
             busy=len(shelves.busy),
+            held=len(shelves.held),
             starting=shelves.starting,
             waiting=len(self._waiters),
             max_processes=self._options.max_processes,

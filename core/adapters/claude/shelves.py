@@ -39,7 +39,7 @@ class Shelves:
 
     @property
     def idle(self) -> int:
-        return sum(len(shelf.idle) for shelf in self.by_profile.values()) + len(self.held)
+        return sum(len(shelf.idle) for shelf in self.by_profile.values())
 
     @property
     def starting(self) -> int:
@@ -48,7 +48,7 @@ class Shelves:
     @property
     def total(self) -> int:
         """How many live, or will in a moment."""
-        return self.parked + self.idle + self.starting + len(self.busy)
+        return self.parked + self.idle + self.starting + len(self.busy) + len(self.held)
 
     def unused(self) -> Iterator[CliProcess]:
         """Those on the shelves."""
