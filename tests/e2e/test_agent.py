@@ -126,6 +126,23 @@ def test_the_results_go_straight_to_the_process_that_waits_for_them(served: Serv
     ]
 
 
+def test_what_the_agents_own_tool_said_while_the_caller_was_asked_is_shown_with_the_next_turn(served: Served) -> None:
+    both = (
+        'Weather?\n::tool Bash {"command": "sleep 1; cat cargo.txt"}\n::tool mcp__caller__weather {"city":"Oslo"}'
+        "\n::turn\n::text Cold."
+    )
+    asked = [{"role": "user", "content": both}]
+    message = run(served, asked, tools=[WEATHER], mode="forward")
+    own, theirs = message["content"]
+    assert (own["type"], theirs["type"]) == ("mcp_tool_use", "tool_use")
+    time.sleep(1.5)
+    again = [*asked, {"role": "assistant", "content": message["content"]}, results(message)]
+    ran, said = run(served, again, tools=[WEATHER], mode="forward")["content"]
+    assert (ran["type"], ran["tool_use_id"]) == ("mcp_tool_result", own["id"])
+    assert "seven barrels" in ran["content"][0]["text"]
+    assert said["text"] == "Cold."
+
+
 def test_the_results_find_their_way_also_when_that_process_is_gone(served: Served, own_directory: Path) -> None:
     asked = [{"role": "user", "content": CITIES}]
     with serving(own_directory, served.upstream, PINNACE_POOL__HOLD_SECONDS="0") as own:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from pinnace.core.adapters.claude import frames, history
-from pinnace.core.adapters.claude.frames import ControlRequest, Result, StreamEvent, UserFrame
+from pinnace.core.adapters.claude.frames import ControlRequest, Frame, Result, StreamEvent, UserFrame
 from pinnace.core.adapters.claude.holding import Holding
 from pinnace.core.adapters.claude.options import AgentOptions
 from pinnace.core.adapters.claude.process import CliProcess, new_id
@@ -28,13 +29,14 @@ log = logging.getLogger("pinnace.run")
 
 @dataclass(slots=True)
 class Conversation:
-    """What a process holds of a conversation: its user turns, and the caller's tools whose results it waits for."""
+    """What a process holds of a conversation: the caller's tools whose results it waits for, and frames that came meanwhile."""
 
     process: CliProcess
     tools: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     pending: dict[str, tuple[str, Any]] = field(default_factory=dict)
     results: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     awaited: set[str] = field(default_factory=set)
+    early: deque[Frame] = field(default_factory=deque)
 
 
 class AgentRun(BaseRun):
@@ -116,7 +118,7 @@ class AgentRun(BaseRun):
             raise CliBroke("The Claude Code CLI refused the request's settings.")
 
     async def _answered(self, answer: asyncio.Future[frames.ControlResponse]) -> frames.ControlResponse:
-        """Wait for an answer while the CLI asks about the caller's tools."""
+        """Wait for an answer while the CLI asks about the caller's tools; what else it says is for `events`."""
         while not answer.done():
             taking = asyncio.ensure_future(self.take())
             try:
@@ -124,8 +126,12 @@ class AgentRun(BaseRun):
             finally:
                 if not taking.done():
                     taking.cancel()
-            if taking.done() and not taking.cancelled() and isinstance(frame := taking.result(), ControlRequest):
+            if not taking.done() or taking.cancelled():
+                continue
+            if isinstance(frame := taking.result(), ControlRequest):
                 self._reply(frame)
+            else:
+                self._conversation.early.append(frame)
         return await answer
 
     async def _seed(self, messages: list[Mapping[str, Any]]) -> None:
@@ -159,7 +165,8 @@ class AgentRun(BaseRun):
         calls: set[str] = set()
         begun = False
         while True:
-            frame = await (self.take() if begun else self.first())
+            early = self._conversation.early
+            frame = early.popleft() if early else await (self.take() if begun else self.first())
             begun = True
             if isinstance(frame, ControlRequest):
                 self._reply(frame)
@@ -167,7 +174,7 @@ class AgentRun(BaseRun):
                 self._finish(frame)
                 return
             elif isinstance(frame, StreamEvent):
-                self.account.see(frame.event)
+                self.account.see(frame.event, frame.parent)
                 if frame.parent is None:
                     yield ModelEvent(self._named(frame.event, calls))
                     if frame.event["type"] == "message_stop" and calls:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import orjson
@@ -136,15 +138,16 @@ def new_turn(messages: Sequence[Mapping[str, Any]]) -> int:
 def fingerprint(project: str, model: str, body: Mapping[str, Any], said: Sequence[Mapping[str, Any]]) -> str:
     """A name for a conversation up to its last answer.
 
-    What a client may change when it sends an answer back is left out of it: the form of the content, cache marks, thinking,
-    and the agent's own steps.
+    What a client may change when it sends an answer back is left out of it: the form of the content, how many messages of
+    one role it is in, cache marks, thinking, and the agent's own steps.
     """
-    plain = [(message["role"], [_essence(block) for block in blocks_of(message["content"])]) for message in said]
-    merged = [
-        (role, "".join(b for b in parts if isinstance(b, str)), [b for b in parts if isinstance(b, dict)])
-        for role, parts in plain
-    ]
-    whole = [project, model, system_text(body.get("system")), body.get("tools") or [], merged]
+    merged: list[tuple[str, str, list[dict[str, Any]]]] = []
+    for role, messages in groupby(said, key=itemgetter("role")):
+        parts = [_essence(block) for message in messages for block in blocks_of(message["content"])]
+        words = "".join(part for part in parts if isinstance(part, str))
+        merged.append((role, words, [part for part in parts if isinstance(part, dict)]))
+    tools = [_unmarked(tool) for tool in body.get("tools") or ()]
+    whole = [project, model, system_text(body.get("system")), tools, merged]
     return hashlib.sha256(orjson.dumps(whole, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
@@ -156,4 +159,11 @@ def _essence(block: Block) -> str | dict[str, Any] | None:
         return {"call": block["id"]}
     if kind in ("thinking", "redacted_thinking", "mcp_tool_use", "mcp_tool_result"):
         return None
+    if kind == "tool_result":
+        content = [_essence(inner) for inner in blocks_of(block.get("content") or [])]
+        return {"result": block["tool_use_id"], "content": content, "error": bool(block.get("is_error"))}
+    return _unmarked(block)
+
+
+def _unmarked(block: Block) -> dict[str, Any]:
     return {name: value for name, value in block.items() if name != "cache_control"}

@@ -212,7 +212,7 @@ class BaseRun(ABC):
         process.send(frames.control(new_id(), "interrupt"))
         while not isinstance(frame := await process.take(OBEY), Result):
             if isinstance(frame, frames.StreamEvent):
-                self.account.see(frame.event)
+                self.account.see(frame.event, frame.parent)
         self.settle(frame)
 
     def _drop(self) -> None:

@@ -212,6 +212,10 @@ def name(said: list[Json] | None = None, project: str = "harbour", model: str = 
             ],
             id="the agent's own steps, and text in pieces",
         ),
+        pytest.param([user("Ah"), user("oy"), *SAID[1:]], id="a turn in two messages"),
+        pytest.param(
+            [*SAID[:2], user([result("t1", [text("12")], is_error=False)]), SAID[3]], id="the form of a result"
+        ),
     ],
 )
 def test_what_a_client_may_change_leaves_a_conversation_the_same(said: list[Json]) -> None:
@@ -221,6 +225,10 @@ def test_what_a_client_may_change_leaves_a_conversation_the_same(said: list[Json
 @pytest.mark.parametrize("system", [[text("Be brief")], [text("Be brief", cache_control={"type": "ephemeral"})]])
 def test_the_form_of_a_system_prompt_leaves_a_conversation_the_same(system: list[Json]) -> None:
     assert name(system=system) == name()
+
+
+def test_a_mark_on_a_tool_leaves_a_conversation_the_same() -> None:
+    assert name(tools=[BODY["tools"][0] | {"cache_control": {"type": "ephemeral"}}]) == name()
 
 
 def test_the_order_of_keys_leaves_a_conversation_the_same() -> None:
