@@ -12,7 +12,7 @@ import json
 import socket
 import threading
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -28,6 +28,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from pinnace.core.wire.anthropic.assemble import MessageAssembler
 from pinnace.testing.answer import Answer, Cut, Event, Failure, Header, Piece, Raw, Wait, estimate_tokens
+from pinnace.testing.clouds import BEDROCK_PATH, EVENT_STREAM, VERTEX_PATH, Called, event_frame
 from pinnace.testing.script import Step, turn_for
 
 RATE_LIMITS = {
@@ -132,6 +133,8 @@ class Upstream:
             routes=[
                 Route("/v1/messages", self._messages, methods=["POST"]),
                 Route("/v1/messages/count_tokens", self._count_tokens, methods=["POST"]),
+                Route(BEDROCK_PATH, self._bedrock, methods=["POST"]),
+                Route(VERTEX_PATH, self._vertex, methods=["POST"]),
                 Route("/{path:path}", self._anything, methods=["GET", "HEAD", "POST", "PUT", "DELETE"]),
             ]
         )
@@ -149,13 +152,26 @@ class Upstream:
         return JSONResponse({"input_tokens": estimate_tokens(body)}, headers=_headers())
 
     async def _messages(self, request: Request) -> Response:
-        body = await self._recorded(request)
+        return await self._answered(request, await self._recorded(request))
+
+    async def _bedrock(self, request: Request) -> Response:
+        return await self._answered(request, await self._recorded(request), event_frame)
+
+    async def _vertex(self, request: Request) -> Response:
+        return await self._answered(request, await self._recorded(request))
+
+    async def _answered(
+        self, request: Request, body: Any, encode: Callable[[dict[str, Any]], bytes] | None = None
+    ) -> Response:
         if not _is_request(body):
             return _failure(Failure(400, "invalid_request_error", NO_REQUEST), {})
         try:
             turn = turn_for(body["messages"])
         except ValueError as error:
             return _failure(Failure(400, "invalid_request_error", str(error)), {})
+        if request.path_params:
+            called = Called.read(request.path_params)
+            body = body | {"model": called.model, "stream": called.stream}
         pieces = Answer(body).pieces(turn, self._counts)
         headers = _headers()
         rest: Iterator[Piece] = iter(())
@@ -173,7 +189,8 @@ class Upstream:
                 break
         if not body.get("stream"):
             return await _whole(rest, headers)
-        return StreamingResponse(_streamed(rest, request), media_type="text/event-stream", headers=headers)
+        media_type = EVENT_STREAM if encode else "text/event-stream"
+        return StreamingResponse(_streamed(rest, request, encode or _sse), media_type=media_type, headers=headers)
 
     def _counts(self, key: str, step: Step) -> bool:
         if not step.times:
@@ -233,16 +250,18 @@ async def _whole(pieces: Iterator[Piece], headers: dict[str, str]) -> Response:
     return JSONResponse(assembler.message(), headers=headers)
 
 
-async def _streamed(pieces: Iterator[Piece], request: Request) -> AsyncIterator[bytes]:
+async def _streamed(
+    pieces: Iterator[Piece], request: Request, encode: Callable[[dict[str, Any]], bytes]
+) -> AsyncIterator[bytes]:
     for piece in pieces:
         if isinstance(piece, Event):
-            yield _sse(piece.data)
+            yield encode(piece.data)
         elif isinstance(piece, Raw):
             yield piece.data
         elif isinstance(piece, Wait):
             await _wait(piece)
         elif isinstance(piece, Failure):
-            yield _sse({"type": "error", "error": {"type": piece.kind, "message": piece.message}})
+            yield encode({"type": "error", "error": {"type": piece.kind, "message": piece.message}})
             return
         elif isinstance(piece, Cut):
             # What was written before the cut must reach the client first: one turn of the loop flushes it.

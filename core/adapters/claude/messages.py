@@ -32,7 +32,7 @@ class MessagesRun(BaseRun):
     #: What the CLI writes itself.
     its_own = frozenset(["stream"])
     broken = False
-    _stopped = False
+    _stopped: str | None = None
 
     async def open(self) -> None:
         self._process = await self.pool.lease(self.request.project, Profile.MESSAGES)
@@ -63,9 +63,11 @@ class MessagesRun(BaseRun):
         """
         given = self.request.body.items()
         body: dict[str, Any] = {name: value for name, value in given if name not in self.its_own}
-        body["model"] = self.request.model
         if not self.cli.credential.relayed:
+            # A cloud provider has names of its own for models, which the CLI knows.
+            body.pop("model", None)
             return ALWAYS_SENT | body | {"betas": list(self.request.betas)}, ()
+        body["model"] = self.request.model
         nonce = secrets.token_hex(16)
         absent = [f'"pinnace":"{nonce}"'.encode()]
         marked: dict[str, Any] = {"pinnace": nonce}
@@ -101,10 +103,20 @@ class MessagesRun(BaseRun):
                     raise self.failed(frame)
                 self.complete = True
                 return
-            if isinstance(frame, StreamEvent) and not answered and not self._breaks_off(frame.event):
+            if isinstance(frame, StreamEvent) and not answered:
+                if self._breaks_off(frame.event):
+                    self._stay_at_one_call()
+                    continue
                 self.account.see(frame.event)
                 answered = frame.event["type"] == "message_stop"
+                if answered:
+                    self._stay_at_one_call()
                 yield ModelEvent(frame.event)
+
+    def _stay_at_one_call(self) -> None:
+        """Keep the CLI from calling again by itself, as the relay does where there is one."""
+        if not self.cli.credential.relayed and self._stopped in (None, "max_tokens"):
+            self.process.send(frames.control(new_id(), "interrupt"))
 
     def _breaks_off(self, event: dict[str, Any]) -> bool:
         """Whether this is one of the events with which the CLI itself closes a stream that broke.
@@ -113,8 +125,8 @@ class MessagesRun(BaseRun):
         """
         kind = event["type"]
         if kind == "message_delta":
-            self._stopped = event["delta"].get("stop_reason") is not None
-        if kind in ("message_delta", "message_stop") and not self._stopped:
+            self._stopped = event["delta"].get("stop_reason")
+        if kind in ("message_delta", "message_stop") and self._stopped is None:
             return True
         return kind == "content_block_stop" and self.process.channel.failure is not None
 
