@@ -7,6 +7,7 @@
     |   +-- InvalidRequest         a field is wrong; `path` names it
     |   +-- Unauthenticated        no key, or one that is not known
     |   +-- BillingRefused         there is no money for this
+    |   |   +-- BudgetExceeded     a budget has not enough left for this call
     |   +-- PermissionRefused      the key is known and may not do this
     |   +-- NotFound               no such model, path or object
     |   +-- MethodRefused          the path exists, the method does not
@@ -20,6 +21,7 @@
     |   +-- RunTimedOut            it took longer than it may
     |   +-- RunCancelled           somebody stopped it, and the caller is still there
     |   +-- Overloaded             more calls are waiting than the queue holds
+    |   +-- StoreFailed            what must be remembered cannot be
     +-- Misconfigured              the configuration cannot be served; `key` names the setting
 
 Each error carries fields, so that a renderer chooses the words and the shape (`pinnace.core.wire`). `str(error)` is safe to
@@ -63,6 +65,44 @@ class Unauthenticated(RequestRejected):
 
 class BillingRefused(RequestRejected):
     """A budget has nothing left for this call."""
+
+
+class BudgetExceeded(BillingRefused):
+    """A budget has not enough left for this call.
+
+    `owner` (`project:prj_1`), `period` (`2026-11` or `all`) and `unit` (`usd` or `tokens`) name the budget; `limit`, `left`
+    and `needed` are in millionths of a dollar or in tokens. `details` goes to the client as `error.details`.
+    """
+
+    def __init__(self, *, owner: str, period: str, unit: str, limit: int, left: int, needed: int) -> None:
+        whose = owner.partition(":")[0]
+        renews = None if period == "all" else _month_after(period)
+        until = "It does not renew" if renews is None else f"It renews at {renews}"
+        super().__init__(
+            f"The {whose}'s {'total' if renews is None else 'monthly'} budget of {_shown(limit, unit)} has "
+            f"{_shown(max(0, left), unit)} left, and this call may need {_shown(needed, unit)}. {until}; "
+            "ask for less with max_tokens, or have the budget raised."
+        )
+        self.details: Mapping[str, Any] = {
+            "budget": {"of": whose, "period": period, "unit": unit},
+            "limit": _plain(limit, unit),
+            "left": _plain(max(0, left), unit),
+            "needed": _plain(needed, unit),
+            "renews_at": renews,
+        }
+
+
+def _month_after(period: str) -> str:
+    year, month = (int(part) for part in period.split("-"))
+    return f"{year + month // 12:04}-{month % 12 + 1:02}-01T00:00:00Z"
+
+
+def _plain(amount: int, unit: str) -> str | int:
+    return f"{amount // 1_000_000}.{amount % 1_000_000:06}" if unit == "usd" else amount
+
+
+def _shown(amount: int, unit: str) -> str:
+    return f"${_plain(amount, unit)}" if unit == "usd" else f"{amount:,} tokens"
 
 
 class PermissionRefused(RequestRejected):
@@ -156,6 +196,10 @@ class Overloaded(RunFailed):
     def __init__(self, message: str, *, retry_after: float) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class StoreFailed(RunFailed):
+    """A store cannot be read or written, so nothing can be admitted: the disk is full, or a service is away."""
 
 
 class Misconfigured(PinnaceError):

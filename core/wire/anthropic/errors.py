@@ -28,6 +28,7 @@ TABLE: Final[Mapping[type[tree.PinnaceError], tuple[int, str]]] = {
     tree.RunTimedOut: (504, "timeout_error"),
     tree.RunCancelled: (500, "api_error"),
     tree.Overloaded: (529, "overloaded_error"),
+    tree.StoreFailed: (500, "api_error"),
     tree.Misconfigured: (500, "api_error"),
 }
 
@@ -70,7 +71,7 @@ def render(error: BaseException, request_id: str) -> RenderedError:
     if not isinstance(error, tree.PinnaceError):
         return RenderedError(500, {}, envelope("api_error", "Internal server error", request_id))
     status, kind = _classify(error)
-    details = error.details if isinstance(error, tree.InvalidRequest) else None
+    details = error.details if isinstance(error, tree.InvalidRequest | tree.BudgetExceeded) else None
     return RenderedError(status, _headers(error), envelope(kind, str(error), request_id, details))
 
 
