@@ -47,14 +47,18 @@ def misbehave(how: str) -> None:
     time.sleep(3600)
 
 
-def answer() -> None:
+def taken() -> str:
+    """How to go wrong, if that is not somebody else's already."""
     file = Path(__file__).with_name("misbehaviour")
-    how = ""
     try:
         how = file.read_text()
         file.unlink()
     except OSError:
-        how = ""
+        return ""
+    return how
+
+
+def answer(how: str) -> None:
     if how == "mute":
         misbehave("hang")
     event({"type": "message_start", "message": MESSAGE})
@@ -75,11 +79,15 @@ def answer() -> None:
 
 
 def main() -> None:
+    rehearsing = True
     for line in sys.stdin:
         frame = json.loads(line)
         if frame["type"] == "user":
-            answer()
+            # A spare that starts meanwhile must not take what is meant for the call.
+            answer("" if rehearsing else taken())
         elif frame["type"] == "control_request":
+            settings = frame["request"].get("settings") or {}
+            rehearsing = settings.get("model", "default") == "default"
             response = {"rewound": True, "claude_code_version": "0.0.0", "models": []}
             body = {"subtype": "success", "request_id": frame["request_id"], "response": response}
             out({"type": "control_response", "response": body})
