@@ -1,0 +1,321 @@
+"""Knows what a chat request amounts to as a request for a message; it must not know how one is answered."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import pytest
+from openai.lib._pydantic import to_strict_json_schema
+from pydantic import BaseModel
+
+from pinnace.core.wire.anthropic.requests import check_messages_body
+from pinnace.core.wire.openai.parameters import DEFAULT_MAX_TOKENS, IGNORED
+from pinnace.core.wire.openai.requests import ChatRequest, parse_chat_request
+
+HELLO = {"role": "user", "content": "Hello"}
+PNG = "iVBORw0KGgo="
+PDF = "JVBERi0xLjcK"
+LOOK_UP = {"type": "function", "function": {"name": "look_up", "parameters": {"type": "object", "properties": {}}}}
+
+
+class Ship(BaseModel):
+    """A ship."""
+
+    name: str
+    masts: int
+
+
+def parsed(*messages: dict[str, Any], **fields: Any) -> ChatRequest:
+    written = {"model": "sonnet", "messages": list(messages) or [HELLO], **fields}
+    request = parse_chat_request(orjson.dumps(written))
+    check_messages_body(request.body)
+    return request
+
+
+def translated(*messages: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    return parsed(*messages, **fields).body
+
+
+def turns(*messages: dict[str, Any]) -> Any:
+    return translated(*messages)["messages"]
+
+
+def user(*parts: Any) -> dict[str, Any]:
+    return {"role": "user", "content": list(parts)}
+
+
+def text(words: str, **fields: Any) -> dict[str, Any]:
+    return {"type": "text", "text": words, **fields}
+
+
+def asked(*ids: str, arguments: str = "{}", **fields: Any) -> dict[str, Any]:
+    calls = [{"id": i, "type": "function", "function": {"name": "look_up", "arguments": arguments}} for i in ids]
+    return {"role": "assistant", "content": None, "tool_calls": calls, **fields}
+
+
+def told(call: str, content: Any = "seven") -> dict[str, Any]:
+    return {"role": "tool", "tool_call_id": call, "content": content}
+
+
+def result(call: str, *content: Any) -> dict[str, Any]:
+    return {"type": "tool_result", "tool_use_id": call} | ({"content": list(content)} if content else {})
+
+
+def use(call: str, **given: Any) -> dict[str, Any]:
+    return {"type": "tool_use", "id": call, "name": "look_up", "input": given}
+
+
+def test_the_smallest_request_is_a_message_with_the_most_tokens_that_claude_code_asks_for() -> None:
+    request = parsed()
+    assert (request.model, request.stream, request.include_usage) == ("sonnet", False, False)
+    assert request.body == {
+        "model": "sonnet",
+        "max_tokens": DEFAULT_MAX_TOKENS,
+        "stream": False,
+        "messages": [{"role": "user", "content": "Hello"}],
+    }
+
+
+def test_a_stream_says_whether_it_ends_with_usage() -> None:
+    request = parsed(stream=True, stream_options={"include_usage": True, "include_obfuscation": False})
+    assert (request.stream, request.include_usage, request.body["stream"]) == (True, True, True)
+    assert not parsed(stream=True, stream_options={}).include_usage
+
+
+def test_instructions_go_to_the_system_prompt_in_their_order_wherever_they_stand() -> None:
+    body = translated(
+        {"role": "system", "content": "One"},
+        HELLO,
+        {"role": "developer", "content": [text("Two"), text("Three")], "name": "d"},
+        {"role": "user", "content": "Again"},
+        {"role": "system", "content": ""},
+    )
+    assert body["system"] == "One\nTwo\nThree"
+    assert body["messages"] == [user(text("Hello"), text("Again"))]
+
+
+def test_a_marked_system_prompt_keeps_its_parts() -> None:
+    mark = {"type": "ephemeral", "ttl": "1h"}
+    body = translated({"role": "system", "content": [text("One", cache_control=mark), text("Two")]}, HELLO)
+    assert body["system"] == [text("One", cache_control=mark), text("Two")]
+
+
+def test_images_and_files_become_blocks_in_their_place() -> None:
+    parts = [
+        {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PNG}", "detail": "high"}},
+        {"type": "image_url", "image_url": {"url": f"data:IMAGE/JPG;charset=utf-8;base64,{PNG}"}},
+        {
+            "type": "image_url",
+            "image_url": {"url": "https://example.com/a.png"},
+            "cache_control": {"type": "ephemeral"},
+        },
+        {"type": "file", "file": {"file_data": f"data:application/pdf;base64,{PDF}", "filename": "a.pdf"}},
+        {"type": "file", "file": {"file_data": PDF}, "prompt_cache_breakpoint": {"mode": "explicit"}},
+        text("What is this?"),
+    ]
+    source = {"type": "base64", "media_type": "application/pdf", "data": PDF}
+    assert turns(user(*parts))[0]["content"] == [
+        {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PNG}},
+        {"type": "image", "source": {"type": "base64", "media_type": "image/jpeg", "data": PNG}},
+        {
+            "type": "image",
+            "source": {"type": "url", "url": "https://example.com/a.png"},
+            "cache_control": {"type": "ephemeral"},
+        },
+        {"type": "document", "source": source, "title": "a.pdf"},
+        {"type": "document", "source": source},
+        text("What is this?"),
+    ]
+
+
+def test_a_tool_round_trip_becomes_calls_and_results() -> None:
+    assert turns(
+        HELLO,
+        asked("call_1", "call_2", arguments='{"word": "pinnace"}', content="Let me see."),
+        told("call_2"),
+        told("call_1", [text("a"), text("b")]),
+        {"role": "user", "content": "Well?"},
+        {"role": "assistant", "content": "A boat."},
+    ) == [
+        {"role": "user", "content": "Hello"},
+        {
+            "role": "assistant",
+            "content": [text("Let me see."), use("call_1", word="pinnace"), use("call_2", word="pinnace")],
+        },
+        user(result("call_2", text("seven")), result("call_1", text("a"), text("b")), text("Well?")),
+        {"role": "assistant", "content": "A boat."},
+    ]
+
+
+def test_results_come_before_what_a_user_said_in_between() -> None:
+    assert turns(HELLO, asked("a"), {"role": "user", "content": "Hurry"}, told("a"))[2] == user(
+        result("a", text("seven")), text("Hurry")
+    )
+
+
+def test_a_result_may_be_empty_or_an_image() -> None:
+    image = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PNG}"}}
+    source = {"type": "base64", "media_type": "image/png", "data": PNG}
+    assert turns(HELLO, asked("a", "b"), told("a", ""), told("b", [image]))[2] == user(
+        result("a"), result("b", {"type": "image", "source": source})
+    )
+
+
+@pytest.mark.parametrize("arguments", ["", "{}", None])
+def test_a_call_without_arguments_has_empty_input(arguments: Any) -> None:
+    assert turns(HELLO, asked("a", arguments=arguments), told("a"))[1]["content"] == [use("a")]
+
+
+def test_an_answer_comes_back_as_the_sdk_and_other_servers_wrote_it() -> None:
+    answer = {
+        **asked("a"),
+        "content": [text("Hm."), {"type": "refusal", "refusal": "Not that."}],
+        "refusal": "No.",
+        "annotations": [],
+        "audio": None,
+        "function_call": None,
+        "parsed": None,
+        "reasoning_content": "I wonder.",
+        "name": "claude",
+    }
+    answer["tool_calls"][0] |= {"index": 0}
+    answer["tool_calls"][0]["function"] |= {"parsed_arguments": None}
+    assert turns(HELLO, answer, told("a"))[1]["content"] == [text("Hm."), text("Not that."), text("No."), use("a")]
+
+
+def test_an_empty_answer_and_an_empty_part_are_left_out() -> None:
+    assert turns(HELLO, {"role": "assistant", "content": ""}, user(text(" \n"), text("Again"))) == [
+        user(text("Hello"), text("Again"))
+    ]
+
+
+def test_a_last_message_of_the_assistant_is_a_prefill() -> None:
+    assert turns(HELLO, {"role": "assistant", "content": "A pinnace is"})[-1] == {
+        "role": "assistant",
+        "content": "A pinnace is",
+    }
+
+
+def test_settings_are_carried_under_anthropics_names() -> None:
+    body = translated(
+        max_completion_tokens=9,
+        temperature=0.5,
+        top_p=0.9,
+        top_k=4,
+        stop=["one", "two"],
+        safety_identifier="s",
+        user="u",
+        reasoning_effort="minimal",
+        service_tier="default",
+        thinking={"type": "adaptive"},
+    )
+    del body["messages"], body["model"], body["stream"]
+    assert body == {
+        "max_tokens": 9,
+        "temperature": 0.5,
+        "top_p": 0.9,
+        "top_k": 4,
+        "stop_sequences": ["one", "two"],
+        "metadata": {"user_id": "s"},
+        "output_config": {"effort": "low"},
+        "service_tier": "standard_only",
+        "thinking": {"type": "adaptive"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("given", "carried"),
+    [
+        ({"stop": "one"}, {"stop_sequences": ["one"]}),
+        ({"stop": []}, {}),
+        ({"temperature": 2}, {"temperature": 1}),
+        ({"temperature": 0}, {"temperature": 0}),
+        ({"max_tokens": 7}, {"max_tokens": 7}),
+        ({"max_tokens": 7, "max_completion_tokens": 7}, {"max_tokens": 7}),
+        ({"user": "u"}, {"metadata": {"user_id": "u"}}),
+        ({"user": ""}, {}),
+        ({"service_tier": "auto"}, {"service_tier": "auto"}),
+        ({"reasoning_effort": "none"}, {"thinking": {"type": "disabled"}}),
+        ({"reasoning_effort": "xhigh"}, {"output_config": {"effort": "xhigh"}}),
+        ({"response_format": {"type": "text"}}, {}),
+        ({"tools": []}, {}),
+        ({"tool_choice": "auto"}, {}),
+        ({"tool_choice": "none", "parallel_tool_calls": False}, {}),
+    ],
+)
+def test_a_setting_becomes_its_counterpart(given: dict[str, Any], carried: dict[str, Any]) -> None:
+    assert translated(**given) == {**translated(), **carried}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"n": 1, "logprobs": False, "top_logprobs": 0, "modalities": ["text"], "store": False, "verbosity": "medium"},
+        {"frequency_penalty": 0, "presence_penalty": 0.0, "logit_bias": {}, "functions": []},
+        {"unknown": None, "n": None, "stop": None, "tools": None, "tool_choice": None, "parallel_tool_calls": None},
+        {"stream_options": None, "response_format": None, "temperature": None, "audio": None, "function_call": None},
+        dict.fromkeys(IGNORED, "anything"),
+    ],
+)
+def test_what_asks_for_no_effect_changes_nothing(fields: dict[str, Any]) -> None:
+    assert translated(**fields) == translated()
+
+
+def test_a_function_becomes_a_tool() -> None:
+    schema = to_strict_json_schema(Ship)
+    functions: list[dict[str, Any]] = [
+        {"name": "board", "description": "Boards a ship", "parameters": schema, "strict": True},
+        {"name": "leave", "strict": False, "description": None},
+        {"name": "wait", "parameters": {"properties": {"for": {"type": "integer"}}, "required": ["for"]}},
+    ]
+    tools = [{"type": "function", "function": function} for function in functions]
+    tools[1]["cache_control"] = {"type": "ephemeral"}
+    assert translated(tools=tools)["tools"] == [
+        {"name": "board", "description": "Boards a ship", "input_schema": schema, "strict": True},
+        {
+            "name": "leave",
+            "input_schema": {"type": "object", "properties": {}},
+            "cache_control": {"type": "ephemeral"},
+        },
+        {
+            "name": "wait",
+            "input_schema": {"type": "object", "properties": {"for": {"type": "integer"}}, "required": ["for"]},
+        },
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "carried"),
+    [
+        ({}, None),
+        ({"parallel_tool_calls": True}, None),
+        ({"tool_choice": "auto"}, {"type": "auto"}),
+        ({"tool_choice": "none"}, {"type": "none"}),
+        ({"tool_choice": "required"}, {"type": "any"}),
+        ({"tool_choice": {"type": "function", "function": {"name": "look_up"}}}, {"type": "tool", "name": "look_up"}),
+        ({"parallel_tool_calls": False}, {"type": "auto", "disable_parallel_tool_use": True}),
+        (
+            {"tool_choice": "required", "parallel_tool_calls": False},
+            {"type": "any", "disable_parallel_tool_use": True},
+        ),
+        ({"tool_choice": "none", "parallel_tool_calls": False}, {"type": "none"}),
+    ],
+)
+def test_the_choice_among_tools_is_carried(given: dict[str, Any], carried: dict[str, Any] | None) -> None:
+    assert translated(tools=[LOOK_UP], **given).get("tool_choice") == carried
+
+
+def test_a_schema_for_the_answer_is_carried_with_its_description() -> None:
+    schema = to_strict_json_schema(Ship)
+    wanted = {"name": "ship", "schema": schema, "strict": True, "description": "What sails"}
+    form = {"type": "json_schema", "json_schema": wanted}
+    carried = translated(response_format=form, reasoning_effort="high")["output_config"]
+    assert carried == {"effort": "high", "format": {"type": "json_schema", "schema": schema}}
+    del schema["description"], wanted["description"]
+    assert translated(response_format=form)["output_config"]["format"]["schema"] == schema
+    wanted["description"] = "What sails"
+    assert translated(response_format=form)["output_config"]["format"]["schema"] == {
+        **schema,
+        "description": "What sails",
+    }
