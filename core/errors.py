@@ -30,7 +30,7 @@ show to a caller: it holds no path, no key and no traceback.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 
@@ -138,11 +138,12 @@ class RequestTooLarge(RequestRejected):
 
 
 class RateLimited(RequestRejected):
-    """The key has used up its rate; `retry_after` is in seconds."""
+    """The key has used up its rate; `retry_after` is in seconds, `meters` is how its limits stand (`model.limits.Meter`)."""
 
-    def __init__(self, message: str, *, retry_after: float) -> None:
+    def __init__(self, message: str, *, retry_after: float, meters: Sequence[Any] = ()) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+        self.meters = meters
 
 
 class UpstreamFailed(PinnaceError):

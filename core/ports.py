@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from pinnace.core.model.access import AuditEntry, Key, Project
 from pinnace.core.model.catalog import ModelInfo
@@ -12,6 +12,9 @@ from pinnace.core.model.ledger import Account, Amount, Balance, Cap, Reservation
 from pinnace.core.model.limits import Lease, Meter, Take
 from pinnace.core.model.run import Outcome, PoolStats, RunEvent, RunRequest
 from pinnace.core.model.usage import UsageRecord, UsageTotal
+
+#: How long a prompt cache lives; writing to one costs more than input, and more for the longer one.
+CacheLife = Literal["5m", "1h"]
 
 
 class Clock(Protocol):
@@ -45,6 +48,21 @@ class Run(Protocol):
         ...
 
 
+class Toll(Protocol):
+    """Is paid for each call that an agent makes to the model, so that a loop ends where the money does.
+
+    `binding` says whether it may refuse. `enter` gives a ticket or raises `BudgetExceeded`, and the call is not made; `leave`
+    takes what the call used, by the API's own names, also where it failed or was cut off.
+    """
+
+    @property
+    def binding(self) -> bool: ...
+
+    async def enter(self, body: Mapping[str, Any]) -> str: ...
+
+    async def leave(self, ticket: str, usage: Mapping[str, int]) -> None: ...
+
+
 class RunContext(AbstractAsyncContextManager[Run, None], Protocol):
     """A run before it is entered; its `outcome` may be read after it has been left, also when entering it failed."""
 
@@ -57,10 +75,11 @@ class AgentRunner(Protocol):
 
     `run` is entered before the first event is asked for; it may wait for a process and raises `Overloaded` when too many
     wait. Leaving the context before the end stops the CLI within a second, and never raises. A process that served one
-    project never serves another. `prepare` and `aclose` are idempotent; after `aclose` no child process is left.
+    project never serves another. Each call of an `agent` pays the `toll`, where there
+    is one. `prepare` and `aclose` are idempotent; after `aclose` no child process is left.
     """
 
-    def run(self, request: RunRequest) -> RunContext: ...
+    def run(self, request: RunRequest, toll: Toll | None = None) -> RunContext: ...
 
     async def prepare(self) -> None:
         """Park spares, so that the first call finds one."""
@@ -115,6 +134,10 @@ class Directory(Protocol):
 
     async def find_key(self, digest: str) -> Key | None:
         """Find a key by the digest of its secret, in whichever project."""
+        ...
+
+    async def any_key(self, key_id: str) -> Key | None:
+        """Find a key by its id, in whichever project: for administrators alone."""
         ...
 
     async def key(self, project_id: str, key_id: str) -> Key | None: ...
@@ -208,13 +231,17 @@ class Prices(Protocol):
 
     @property
     def as_of(self) -> str:
-        """The date of the list, `2026-11-21`."""
+        """Which list it is, and of when."""
         ...
 
     def cost(self, model: str, usage: Mapping[str, int]) -> int | None:
         """The cost of what was used; `usage` has the API's names."""
         ...
 
-    def bound(self, model: str, input_tokens: int, output_tokens: int) -> int | None:
-        """The most that a call with at most so many tokens can cost, whatever the cache does."""
+    def bound(self, model: str, input_tokens: int, output_tokens: int, *, cache: CacheLife | None) -> int | None:
+        """The most that a call with at most so many tokens can cost; `cache` is the longest-lived one that it may write to."""
+        ...
+
+    def context_window(self, model: str) -> int:
+        """How many tokens the model reads at most; a large number where that is not known."""
         ...

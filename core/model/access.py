@@ -54,6 +54,12 @@ class Budget:
         """Whether dollars are bounded, so that every call must have a price."""
         return self.monthly_microusd is not None or self.total_microusd is not None
 
+    @property
+    def binding(self) -> bool:
+        """Whether it may refuse a call."""
+        bounds = (self.monthly_microusd, self.total_microusd, self.monthly_tokens, self.total_tokens)
+        return self.mode is BudgetMode.HARD and any(bound is not None for bound in bounds)
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:

@@ -51,8 +51,11 @@ class Meter:
 
 def arrival(take: Take, before: int | None, now: int) -> int:
     """The theoretical arrival time after a take, whether or not it is admitted."""
-    units = min(take.units, take.limit)
-    return max(now, before or 0) + units * WINDOW // take.limit
+    return max(now, before or 0) + _share(take)
+
+
+def _share(take: Take) -> int:
+    return min(take.units, take.limit) * WINDOW // take.limit
 
 
 def check_arrivals(takes: Sequence[Take], after: Sequence[int], now: int) -> None:
@@ -67,6 +70,7 @@ def check_arrivals(takes: Sequence[Take], after: Sequence[int], now: int) -> Non
         raise RateLimited(
             f"This key may take {take.limit:,} {take.kind.replace('-', ' ')} a minute; try again later.",
             retry_after=wait / SECOND,
+            meters=[meter(one, then - _share(one), now) for one, then in zip(takes, after, strict=True)],
         )
 
 

@@ -95,6 +95,7 @@ async def test_a_key_comes_back_as_it_was_given(stores: Stores) -> None:
         assert await stores.directory.add_key(given)
         assert await stores.directory.find_key(given.digest) == given
         assert await stores.directory.key("prj_1", given.id) == given
+        assert await stores.directory.any_key(given.id) == given
     assert await stores.directory.find_key("other") is None
 
 

@@ -17,10 +17,10 @@ import pytest
 
 from pinnace.core.adapters.claude import frames
 from pinnace.core.adapters.claude.binary import find_binary
+from pinnace.core.adapters.claude.channel import Channel
 from pinnace.core.adapters.claude.frames import ApiFailure, Result, StreamEvent
 from pinnace.core.adapters.claude.options import AgentOptions, CliOptions, Credential, CredentialKind
 from pinnace.core.adapters.claude.process import CliProcess, new_id
-from pinnace.core.adapters.claude.relay import Channel
 from pinnace.core.adapters.claude.spawn import launch
 from pinnace.core.adapters.claude.watch import Watch
 from pinnace.core.model.run import Profile

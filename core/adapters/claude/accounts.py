@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pinnace.core.adapters.claude.metering import flat_usage
 from pinnace.core.model.run import Outcome
 
 #: The CLI's names in `modelUsage`, by the API's.
@@ -50,9 +51,9 @@ class Account:
             self.calls += 1
             self._cut_off(stream)
             message = event["message"]
-            self._open[stream] = _Message(str(message.get("model", "")), _numbers(message.get("usage") or {}))
+            self._open[stream] = _Message(str(message.get("model", "")), flat_usage(message.get("usage") or {}))
         elif kind == "message_delta":
-            self._open.setdefault(stream, _Message("", {})).usage |= _numbers(event.get("usage") or {})
+            self._open.setdefault(stream, _Message("", {})).usage |= flat_usage(event.get("usage") or {})
         elif kind == "message_stop" and stream in self._open:
             self._close(self._open.pop(stream))
 
@@ -90,10 +91,6 @@ class Account:
 
     def _close(self, message: _Message) -> None:
         self._by_model[message.model] = _sum(self._by_model.get(message.model, {}), message.usage)
-
-
-def _numbers(usage: Mapping[str, Any]) -> dict[str, int]:
-    return {name: value for name, value in usage.items() if isinstance(value, int) and not isinstance(value, bool)}
 
 
 def _sum(left: Mapping[str, int], right: Mapping[str, int]) -> dict[str, int]:

@@ -23,6 +23,7 @@ from pinnace.core.adapters.claude.run import BaseRun
 from pinnace.core.adapters.claude.spawn import CALLER, TOOL_PREFIX, fill_workspace
 from pinnace.core.errors import BillingRefused, CliBroke
 from pinnace.core.model.run import ModelEvent, Profile, RunEvent, ToolsRan
+from pinnace.core.ports import Toll
 
 log = logging.getLogger("pinnace.run")
 
@@ -44,11 +45,12 @@ class AgentRun(BaseRun):
 
     agent: AgentOptions
     holding: Holding[Conversation]
+    toll: Toll | None = None
     _conversation: Conversation
 
-    def serve(self, agent: AgentOptions, holding: Holding[Conversation]) -> AgentRun:
+    def serve(self, agent: AgentOptions, holding: Holding[Conversation], toll: Toll | None) -> AgentRun:
         """Give it what the other profile has no use for."""
-        self.agent, self.holding = agent, holding
+        self.agent, self.holding, self.toll = agent, holding, toll
         self._text: list[dict[str, Any]] = []
         self._stopped: str | None = None
         return self
@@ -67,13 +69,16 @@ class AgentRun(BaseRun):
             self._process = await self.pool.lease(self.request.project, Profile.AGENT)
             tools = {tool["name"]: tool for tool in body.get("tools") or ()}
             self._conversation = Conversation(self._process, tools)
-        self.process.channel.begin(allowance=None, more_betas=",".join(self.request.betas))
+        self._begin()
         if held is None:
             await self._claim()
         await self._set_parameters()
         if held is None:
             await self._seed(messages[:begin])
         await self._say(messages[begin:])
+
+    def _begin(self) -> None:
+        self.process.channel.begin(allowance=None, more_betas=",".join(self.request.betas), toll=self.toll)
 
     async def _claim(self) -> None:
         """Bind the spare to this call; where it refuses, start a process that is bound from the start."""
@@ -100,7 +105,7 @@ class AgentRun(BaseRun):
         }
         await self.rebind(reply.error, initialize)
         self._conversation.process = self.process
-        self.process.channel.begin(allowance=None, more_betas=",".join(self.request.betas))
+        self._begin()
 
     async def _ask(self, subtype: str, **fields: Any) -> frames.ControlResponse:
         request_id = new_id()

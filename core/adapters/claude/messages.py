@@ -42,7 +42,10 @@ class MessagesRun(BaseRun):
         settings = new_id()
         self._settings = self.process.expect(settings)
         body, absent = self._body()
-        self.process.channel.begin(allowance=1, version=self.request.api_version, absent=absent, **self.betas())
+        betas, more = self.betas()
+        self.process.channel.begin(
+            allowance=1, betas=betas, more_betas=more, version=self.request.api_version, absent=absent
+        )
         self.process.send(frames.call_settings(settings, self.request.model, body))
         if not self.cli.credential.relayed:
             await self._applied()
@@ -52,9 +55,9 @@ class MessagesRun(BaseRun):
     async def claim(self) -> None:
         """Bind the process, where the whole request cannot go by its settings."""
 
-    def betas(self) -> dict[str, str]:
-        """How the relay is told of the caller's betas."""
-        return {"betas": ",".join(self.request.betas)}
+    def betas(self) -> tuple[str | None, str]:
+        """The betas that replace the CLI's own, and those that join them."""
+        return ",".join(self.request.betas), ""
 
     def _body(self) -> tuple[dict[str, Any], tuple[bytes, ...]]:
         """The body that reaches the model, and the text that the relay must find in it and cut out.
@@ -71,7 +74,7 @@ class MessagesRun(BaseRun):
         nonce = secrets.token_hex(16)
         absent = [f'"pinnace":"{nonce}"'.encode()]
         marked: dict[str, Any] = {"pinnace": nonce}
-        if "betas" in self.betas():
+        if self.betas()[0] is not None:
             marked["betas"] = []
         for name in ALWAYS_SENT:
             if name not in body and name not in self.its_own:

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from pinnace.core.adapters.claude import frames
+from pinnace.core.adapters.claude.channel import Channel
 from pinnace.core.adapters.claude.frames import Result
 from pinnace.core.adapters.claude.options import AgentOptions, CliOptions, PoolOptions
 from pinnace.core.adapters.claude.process import CliProcess, new_id
-from pinnace.core.adapters.claude.relay import Channel, Relay
+from pinnace.core.adapters.claude.relay import Relay
 from pinnace.core.adapters.claude.spawn import launch
 from pinnace.core.adapters.claude.watch import Watch
 from pinnace.core.errors import CliBroke

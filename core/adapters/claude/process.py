@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from pinnace.core.adapters.claude import frames, guardian
+from pinnace.core.adapters.claude.channel import Channel
 from pinnace.core.adapters.claude.frames import ControlResponse, Frame, FrameError, FrameReader
 from pinnace.core.adapters.claude.options import AgentOptions
-from pinnace.core.adapters.claude.relay import Channel
 from pinnace.core.adapters.claude.spawn import Launch, fill_workspace, make_directories
 from pinnace.core.adapters.claude.watch import Watch
 from pinnace.core.errors import CliBroke, CliUnavailable

@@ -12,17 +12,18 @@ import contextlib
 import hmac
 import logging
 import socket
-from collections.abc import MutableMapping
-from dataclasses import dataclass, field
+from collections.abc import Coroutine, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from pinnace.core.adapters.claude.channel import Channel
+from pinnace.core.adapters.claude.metering import UsageReader, call_of
 from pinnace.core.adapters.claude.options import Credential, CredentialKind
 from pinnace.core.adapters.claude.refusals import failure, failure_within
-from pinnace.core.errors import UpstreamFailed
+from pinnace.core.errors import PinnaceError, UpstreamFailed
 
 if TYPE_CHECKING:
     import httpx
@@ -56,43 +57,6 @@ RETURNED = frozenset(["content-type", "request-id", "retry-after"])
 #: How the CLI learns that a run is over; it tells it on as a failure of the upstream, which it is not.
 NO_FURTHER_CALL = "this run makes no further call"
 CLOSED = b'{"type":"error","error":{"type":"invalid_request_error","message":"%s"}}' % NO_FURTHER_CALL.encode()
-
-
-@dataclass(slots=True)
-class Channel:
-    """What one child may do on its present run, and what became of it.
-
-    `allowance` is how many calls it may still make (None: any number). `betas` and `version` replace the CLI's own headers
-    where they are given; `absent` is text to cut out of the body, which stands for fields that the caller did not send.
-    """
-
-    allowance: int | None = 0
-    rehearsing: bool = False
-    betas: str | None = None
-    more_betas: str = ""
-    version: str | None = None
-    absent: tuple[bytes, ...] = ()
-    calls: int = 0
-    failure: UpstreamFailed | None = None
-    _open: set[asyncio.Task[None]] = field(default_factory=set)
-
-    def begin(
-        self,
-        *,
-        allowance: int | None,
-        betas: str | None = None,
-        more_betas: str = "",
-        version: str | None = None,
-        absent: tuple[bytes, ...] = (),
-    ) -> None:
-        """Start a run with nothing of the last one left."""
-        self.allowance, self.betas, self.more_betas = allowance, betas, more_betas
-        self.version, self.absent = version, absent
-        self.calls, self.failure = 0, None
-
-    def close(self) -> None:
-        """Let no further call through."""
-        self.allowance = 0
 
 
 class Relay:
@@ -192,7 +156,25 @@ class Relay:
             channel.failure = UpstreamFailed("The request did not reach the model's API as it was made.", status=None)
             await _reply(send, 400, CLOSED)
             return
-        call = asyncio.ensure_future(self._forward(channel, scope, headers, _without(body, channel.absent), send))
+        if channel.toll is None or scope["path"] != "/v1/messages":
+            await self._until_gone(self._forward(channel, scope, headers, body, send), receive)
+            return
+        try:
+            ticket = await channel.toll.enter(call_of(body))
+        except PinnaceError as error:
+            channel.failure = error
+            await _reply(send, 400, CLOSED)
+            return
+        reader = UsageReader()
+        try:
+            await self._until_gone(self._forward(channel, scope, headers, body, send, reader), receive)
+        finally:
+            await asyncio.shield(channel.toll.leave(ticket, reader.usage))
+
+    @staticmethod
+    async def _until_gone(work: Coroutine[Any, Any, None], receive: Any) -> None:
+        """Pass a call on until it has ended, or the child has hung up."""
+        call = asyncio.ensure_future(work)
         gone = asyncio.ensure_future(receive())
         try:
             await asyncio.wait({call, gone}, return_when=asyncio.FIRST_COMPLETED)
@@ -203,7 +185,13 @@ class Relay:
                 await call
 
     async def _forward(
-        self, channel: Channel, scope: Message, headers: dict[bytes, bytes], body: bytes, send: Any
+        self,
+        channel: Channel,
+        scope: Message,
+        headers: dict[bytes, bytes],
+        body: bytes,
+        send: Any,
+        reader: UsageReader | None = None,
     ) -> None:
         import httpx  # noqa: PLC0415 - as in `start`
 
@@ -213,7 +201,7 @@ class Relay:
         begun = False
         try:
             async with self._client.stream(
-                "POST", target, headers=self._headers(channel, headers), content=body
+                "POST", target, headers=self._headers(channel, headers), content=_without(body, channel.absent)
             ) as answer:
                 if answer.is_error:
                     content = await answer.aread()
@@ -224,6 +212,8 @@ class Relay:
                 begun = True
                 tail = b""
                 async for chunk in answer.aiter_raw():
+                    if reader is not None:
+                        reader.feed(chunk)
                     tail = tail[-TAIL_BYTES:] + chunk
                     if b"event: error" in tail:
                         channel.failure = failure_within(tail) or channel.failure

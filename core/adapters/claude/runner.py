@@ -13,10 +13,10 @@ from pinnace.core.adapters.claude.options import AgentOptions, CliOptions, Crede
 from pinnace.core.adapters.claude.pool import Pool
 from pinnace.core.adapters.claude.run import BaseRun
 from pinnace.core.adapters.claude.subscription import SubscriptionRun
-from pinnace.core.errors import CliUnavailable
+from pinnace.core.errors import BillingRefused, CliUnavailable
 from pinnace.core.model.catalog import ModelInfo
 from pinnace.core.model.run import PoolStats, Profile, RunRequest
-from pinnace.core.ports import Clock
+from pinnace.core.ports import Clock, Toll
 
 #: The API documents this date for a model whose release is not known.
 UNKNOWN_DATE = "1970-01-01T00:00:00Z"
@@ -31,13 +31,18 @@ class ClaudeRunner:
         self._holding: Holding[Conversation] = Holding(self._pool, options.hold)
         self._greeting: Mapping[str, Any] | None = None
 
-    def run(self, request: RunRequest) -> BaseRun:
+    def run(self, request: RunRequest, toll: Toll | None = None) -> BaseRun:
         check_credential(self._cli.credential)
         if request.profile is Profile.MESSAGES:
             oauth = self._cli.credential.kind is CredentialKind.OAUTH_TOKEN
             kind = SubscriptionRun if oauth else MessagesRun
             return kind(self._pool, self._cli, self._clock, request)
-        return AgentRun(self._pool, self._cli, self._clock, request).serve(self._agent, self._holding)
+        if toll is not None and toll.binding and not self._cli.credential.relayed:
+            raise BillingRefused(
+                "With Bedrock and Vertex an agent's calls cannot be held to a budget: use the messages profile, or a budget "
+                "whose mode is 'warn'."
+            )
+        return AgentRun(self._pool, self._cli, self._clock, request).serve(self._agent, self._holding, toll)
 
     async def prepare(self) -> None:
         await self._pool.prepare()

@@ -26,8 +26,8 @@ class SubscriptionRun(MessagesRun):
         else:
             await self.rebind(reply.error, {"systemPrompt": prompt})
 
-    def betas(self) -> dict[str, str]:
-        return {"more_betas": ",".join(self.request.betas)}
+    def betas(self) -> tuple[str | None, str]:
+        return None, ",".join(self.request.betas)
 
     async def recycle(self) -> bool:
         """Its system prompt cannot be taken back."""

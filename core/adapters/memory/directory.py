@@ -53,6 +53,10 @@ class MemoryDirectory:
         with self._lock:
             return next((key for key in self._keys.values() if key.digest == digest), None)
 
+    async def any_key(self, key_id: str) -> Key | None:
+        with self._lock:
+            return self._keys.get(key_id)
+
     async def key(self, project_id: str, key_id: str) -> Key | None:
         with self._lock:
             return self._of(project_id, key_id)

@@ -54,6 +54,10 @@ class SqliteDirectory:
         rows = await self._rows("SELECT * FROM keys WHERE digest = ?", digest)
         return _key(rows[0]) if rows else None
 
+    async def any_key(self, key_id: str) -> Key | None:
+        rows = await self._rows("SELECT * FROM keys WHERE id = ?", key_id)
+        return _key(rows[0]) if rows else None
+
     async def key(self, project_id: str, key_id: str) -> Key | None:
         rows = await self._rows("SELECT * FROM keys WHERE project_id = ? AND id = ?", project_id, key_id)
         return _key(rows[0]) if rows else None

@@ -15,6 +15,7 @@ TABLE: Final[Mapping[type[tree.PinnaceError], tuple[int, str]]] = {
     tree.InvalidRequest: (400, "invalid_request_error"),
     tree.Unauthenticated: (401, "authentication_error"),
     tree.BillingRefused: (402, "billing_error"),
+    tree.BudgetExceeded: (402, "billing_error"),
     tree.PermissionRefused: (403, "permission_error"),
     tree.NotFound: (404, "not_found_error"),
     tree.MethodRefused: (405, "invalid_request_error"),

@@ -14,6 +14,7 @@ _LONGEST: Final = 300
 
 _WORDS: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
     "missing": lambda _: "Field required",
+    "value_error": lambda ctx: str(ctx["error"]),
     "dict_type": lambda _: "Input should be an object",
     "bool_type": lambda _: "Input should be true or false",
     "greater_than_equal": lambda ctx: f"Input must be at least {ctx['ge']:g}",

@@ -19,6 +19,10 @@ SERVER_NAME = "claude_code"
 Event = dict[str, Any]
 
 
+#: Counts that the API has in inner objects of its `usage`.
+_FOR_PRICES = frozenset(["cache_creation_1h_input_tokens", "web_search_requests"])
+
+
 class StepFolder:
     """Folds a run into one message. `thinking` says that the caller asked for thinking blocks."""
 
@@ -46,7 +50,8 @@ class StepFolder:
 
     def finish(self, outcome: Outcome, stop_reason: str | None = None) -> Iterator[Event]:
         """End the message with the usage and the cost of the whole run."""
-        usage: dict[str, Any] = {**outcome.usage, "cost_usd": outcome.cost_microusd / 1_000_000}
+        usage: dict[str, Any] = {name: count for name, count in outcome.usage.items() if name not in _FOR_PRICES}
+        usage["cost_usd"] = outcome.cost_microusd / 1_000_000
         delta = self._stop | ({"stop_reason": stop_reason} if stop_reason else {})
         yield {"type": "message_delta", "delta": delta, "usage": usage}
         yield {"type": "message_stop"}

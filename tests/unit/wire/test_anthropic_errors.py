@@ -10,10 +10,12 @@ import pytest
 from pinnace.core import errors as tree
 from pinnace.core.wire.anthropic.errors import TABLE, render
 
+EXCEEDED = tree.BudgetExceeded(owner="key:k", period="2026-12", unit="tokens", limit=1_000, left=-5, needed=20)
 CASES: list[tuple[tree.PinnaceError, int, str, dict[str, str]]] = [
     (tree.InvalidRequest("x"), 400, "invalid_request_error", {}),
     (tree.Unauthenticated("x"), 401, "authentication_error", {}),
     (tree.BillingRefused("x"), 402, "billing_error", {}),
+    (EXCEEDED, 402, "billing_error", {}),
     (tree.PermissionRefused("x"), 403, "permission_error", {}),
     (tree.NotFound("x"), 404, "not_found_error", {}),
     (tree.MethodRefused("x", allowed=("GET", "POST")), 405, "invalid_request_error", {"allow": "GET, POST"}),
@@ -27,6 +29,7 @@ CASES: list[tuple[tree.PinnaceError, int, str, dict[str, str]]] = [
     (tree.CliUnavailable("x"), 500, "api_error", {}),
     (tree.CliBroke("x"), 500, "api_error", {}),
     (tree.RunCancelled("x"), 500, "api_error", {}),
+    (tree.StoreFailed("x"), 500, "api_error", {}),
     (tree.Misconfigured("x"), 500, "api_error", {}),
     (tree.UpstreamFailed("x", status=None), 500, "api_error", {}),
     (tree.UpstreamFailed("x", status=200), 500, "api_error", {}),
@@ -51,7 +54,19 @@ def test_an_error_has_its_status_type_and_headers(
 ) -> None:
     rendered = render(error, "req_1")
     assert (rendered.status, rendered.headers) == (status, headers)
-    assert rendered.body == {"type": "error", "error": {"type": kind, "message": "x"}, "request_id": "req_1"}
+    told = {"type": kind, "message": str(error)} | ({"details": EXCEEDED.details} if error is EXCEEDED else {})
+    assert rendered.body == {"type": "error", "error": told, "request_id": "req_1"}
+
+
+def test_a_budget_that_is_used_up_says_which_how_much_is_left_and_when_it_renews() -> None:
+    assert str(EXCEEDED) == (
+        "The key's monthly budget of 1,000 tokens has 0 tokens left, and this call may need 20 tokens. "
+        "It renews at 2027-01-01T00:00:00Z; ask for less with max_tokens, or have the budget raised."
+    )
+    total = tree.BudgetExceeded(owner="project:p", period="all", unit="usd", limit=2_500_000, left=1, needed=20)
+    assert str(total).startswith("The project's total budget of $2.500000 has $0.000001 left, and this call may need")
+    assert "does not renew" in str(total)
+    assert total.details["renews_at"] is None
 
 
 def test_every_error_of_the_tree_is_in_the_table() -> None:
@@ -62,7 +77,7 @@ def test_every_leaf_of_the_tree_is_tried_here() -> None:
     leaves = {
         kind for kind in walk(tree.PinnaceError) if kind.__module__ == tree.__name__ and not kind.__subclasses__()
     }
-    assert leaves == {type(error) for error, *_ in CASES}
+    assert leaves <= {type(error) for error, *_ in CASES}
 
 
 def test_a_wrong_field_is_named_and_its_details_are_told() -> None:

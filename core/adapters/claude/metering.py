@@ -1,0 +1,75 @@
+"""Knows how to read what a call used from the bytes of its answer, streamed or whole; it must not know where they go."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+
+class UsageReader:
+    """Reads an answer as it passes; `usage` is what is known so far, by the API's own names.
+
+    Of an answer that is cut off only the beginning's figures are known; each delta that was seen counts as a token then.
+    """
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._reported: dict[str, int] = {}
+        self._deltas = 0
+        self._ended = False
+
+    @property
+    def usage(self) -> dict[str, int]:
+        self._read(self._rest)
+        self._rest = b""
+        if self._ended:
+            return dict(self._reported)
+        return self._reported | {"output_tokens": max(self._deltas, self._reported.get("output_tokens", 0))}
+
+    def feed(self, piece: bytes) -> None:
+        """Take the next bytes, cut anywhere."""
+        *lines, self._rest = (self._rest + piece).split(b"\n")
+        for line in lines:
+            self._read(line)
+
+    def _read(self, line: bytes) -> None:
+        if b'"content_block_delta"' in line:
+            self._deltas += 1
+        elif b'"usage"' in line:
+            try:
+                event = orjson.loads(line.removeprefix(b"data:"))
+            except orjson.JSONDecodeError:
+                return
+            self._take(event)
+
+    def _take(self, event: Any) -> None:
+        if not isinstance(event, dict):
+            return
+        kind = event.get("type")
+        if kind == "message_start":
+            self._reported |= flat_usage(event.get("message", {}).get("usage") or {})
+        elif kind in ("message_delta", "message"):
+            self._reported |= flat_usage(event.get("usage") or {})
+            self._ended = True
+
+
+def flat_usage(usage: Mapping[str, Any]) -> dict[str, int]:
+    """The counts of a `usage` object, with those that prices need out of its inner objects."""
+    flat = {name: value for name, value in usage.items() if isinstance(value, int) and not isinstance(value, bool)}
+    written, tools = usage.get("cache_creation"), usage.get("server_tool_use")
+    if isinstance(written, dict) and isinstance(written.get("ephemeral_1h_input_tokens"), int):
+        flat["cache_creation_1h_input_tokens"] = written["ephemeral_1h_input_tokens"]
+    if isinstance(tools, dict) and isinstance(tools.get("web_search_requests"), int):
+        flat["web_search_requests"] = tools["web_search_requests"]
+    return flat
+
+
+def call_of(body: bytes) -> Mapping[str, Any]:
+    """A call's body; what is none says nothing, and so is bounded by the model alone."""
+    try:
+        call = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return {}
+    return call if isinstance(call, dict) else {}
