@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, DirectoryPath, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, DirectoryPath, Field, FilePath, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from pinnace.core.errors import Misconfigured
@@ -106,6 +106,32 @@ class CliSettings(_Section):
     expected_version: str = Field(default="2.1.329", description="Another version is served, with a warning.")
 
 
+class PricesSettings(_Section):
+    """What models cost."""
+
+    file: FilePath | None = Field(
+        default=None, description="A TOML file of your own prices; they come before those of `genai-prices`."
+    )
+    allow_unpriced: bool = Field(
+        default=False, description="Let a project with a budget in dollars use models that have no price, for nothing."
+    )
+
+
+class RoutingSettings(_Section):
+    """The thresholds of `model: "auto"`."""
+
+    large_context_tokens: int = Field(default=10_000, ge=0, description="More context than this goes to opus.")
+    medium_context_tokens: int = Field(default=4_000, ge=0, description="More context than this goes to sonnet.")
+    hard_words: int = Field(default=4, ge=0, description="Words from which a word of hard reasoning counts.")
+    many_analyses: int = Field(default=4, ge=1, description="Words of analysis that make a task broad.")
+    hard_complexity: float = Field(default=0.6, ge=0, le=1, description="Complexity from which opus is chosen.")
+    many_tools: int = Field(default=5, ge=1, description="Tools that make a request an agent's.")
+    many_items: int = Field(default=3, ge=1, description="Items or questions that make a request several tasks.")
+    simple_words: int = Field(default=40, ge=0, description="Words up to which a request is short.")
+    long_words: int = Field(default=200, ge=0, description="Words up to which a simple task stays simple.")
+    scarce_budget: float = Field(default=0.1, ge=0, le=1, description="The share of a budget that is kept for haiku.")
+
+
 class Settings(BaseSettings):
     """All settings of one server."""
 
@@ -114,6 +140,12 @@ class Settings(BaseSettings):
     host: str = Field(default="127.0.0.1", description="The address to listen on; any but loopback needs `api_key`.")
     port: int = Field(default=8787, ge=0, le=65535, description="The port to listen on; 0 takes a free one.")
     api_key: SecretStr | None = Field(default=None, min_length=1, description="The key that callers must send.")
+    admin_key: SecretStr | None = Field(
+        default=None, min_length=16, description="An administrator's key, beside those that `pinnace init` makes."
+    )
+    store: Literal["sqlite", "memory"] = Field(
+        default="sqlite", description="Where projects, keys, budgets and usage are kept: in `data_dir`, or nowhere."
+    )
     data_dir: Path = Field(
         default_factory=lambda: Path(platformdirs.user_data_dir("pinnace")),
         description="Where everything that is kept lies.",
@@ -140,6 +172,8 @@ class Settings(BaseSettings):
     agent: AgentSettings = AgentSettings()
     pool: PoolSettings = PoolSettings()
     cli: CliSettings = CliSettings()
+    prices: PricesSettings = PricesSettings()
+    routing: RoutingSettings = RoutingSettings()
 
     @classmethod
     def settings_customise_sources(
@@ -156,19 +190,25 @@ class Settings(BaseSettings):
     def public(self) -> dict[str, Any]:
         """What may be shown: no secret, no value of the CLI's environment."""
         shown = self.model_dump(mode="json")
-        shown["api_key"] = None if self.api_key is None else "set"
+        for name in ("api_key", "admin_key"):
+            shown[name] = None if getattr(self, name) is None else "set"
         shown["cli"]["environment"] = dict.fromkeys(self.cli.environment, "set")
         return shown
 
 
-def check_binding(settings: Settings) -> None:
-    """Refuse a public address without a key.
+def check_binding(settings: Settings, *, has_keys: bool = False) -> None:
+    """Refuse a public address without a key; `has_keys` says whether some were made already.
 
     Raises:
         Misconfigured: it would be open to everyone.
     """
-    if settings.api_key is None and not _is_loopback(settings.host):
-        raise Misconfigured("must be a loopback address as long as PINNACE_API_KEY is not set", key="host")
+    keyed = has_keys or settings.api_key is not None or settings.admin_key is not None
+    if not keyed and not _is_loopback(settings.host):
+        raise Misconfigured(
+            "must be a loopback address as long as there is no key: set PINNACE_API_KEY or PINNACE_ADMIN_KEY, or run "
+            "`pinnace init`",
+            key="host",
+        )
 
 
 def _is_loopback(host: str) -> bool:

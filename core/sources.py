@@ -22,6 +22,8 @@ from pinnace.core.settings import Settings
 PREFIX = "PINNACE_"
 #: Variables whose place is deeper than their name says.
 ALIASES = {"PINNACE_CLI_PATH": "PINNACE_CLI__PATH"}
+#: What the command reads, and no server.
+OF_THE_COMMAND = frozenset(["PINNACE_URL"])
 DOTENV = ".env"
 
 
@@ -53,7 +55,7 @@ def load(environ: Mapping[str, str] | None = None, config: Path | None = None, *
 def unknown_variables(environ: Mapping[str, str]) -> list[str]:
     """Name the `PINNACE_…` variables that are no settings, most likely misspelt."""
     known = {PREFIX + name.upper() for name in Settings.model_fields}
-    known |= {*ALIASES, "PINNACE_ADMIN_KEY"}
+    known |= {*ALIASES, *OF_THE_COMMAND}
     names = [name for name in environ if name.startswith(PREFIX)]
     return sorted(name for name in names if name.partition("__")[0] not in known and name not in known)
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from pinnace.core.adapters.anthropic.counting import EstimatingTokenCounter, UpstreamTokenCounter
 from pinnace.core.adapters.clock import SystemClock
+from pinnace.core.adapters.prices import PriceList, read_own
 from pinnace.core.errors import CliUnavailable
 from pinnace.core.model.diagnosis import Finding
-from pinnace.core.ports import AgentRunner, Clock, TokenCounter
+from pinnace.core.ports import AgentRunner, Clock, Directory, Ledger, Limiter, Prices, TokenCounter, UsageStore
 from pinnace.core.settings import Settings
 
 
@@ -21,6 +23,12 @@ class Ports:
     runner: AgentRunner
     counter: TokenCounter
     clock: Clock
+    directory: Directory
+    ledger: Ledger
+    limiter: Limiter
+    usage: UsageStore
+    prices: Prices
+    close: Callable[[], Awaitable[None]]
 
 
 def wire(settings: Settings, environ: Mapping[str, str] | None = None, clock: Clock | None = None) -> Ports:
@@ -77,7 +85,70 @@ def wire(settings: Settings, environ: Mapping[str, str] | None = None, clock: Cl
         counter = UpstreamTokenCounter(credential.base_url, {"x-api-key": credential.secret})
     elif credential.kind is CredentialKind.AUTH_TOKEN:
         counter = UpstreamTokenCounter(credential.base_url, {"authorization": f"Bearer {credential.secret}"})
-    return Ports(ClaudeRunner(cli, agent, pool, time), counter, time)
+    stores = open_stores(settings)
+    return Ports(
+        runner=ClaudeRunner(cli, agent, pool, time),
+        counter=counter,
+        clock=time,
+        directory=stores.directory,
+        ledger=stores.ledger,
+        limiter=stores.limiter,
+        usage=stores.usage,
+        prices=PriceList(read_own(settings.prices.file) if settings.prices.file else None),
+        close=stores.close,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """Where everything is kept that must outlive a request."""
+
+    directory: Directory
+    ledger: Ledger
+    limiter: Limiter
+    usage: UsageStore
+    close: Callable[[], Awaitable[None]]
+
+
+def open_stores(settings: Settings) -> Stores:
+    """Make the stores; nothing is opened before it is used."""
+    if settings.store == "memory":
+        from pinnace.core.adapters.memory.directory import MemoryDirectory  # noqa: PLC0415 - only what is asked for
+        from pinnace.core.adapters.memory.ledger import MemoryLedger  # noqa: PLC0415
+        from pinnace.core.adapters.memory.limiter import MemoryLimiter  # noqa: PLC0415
+        from pinnace.core.adapters.memory.usage import MemoryUsageStore  # noqa: PLC0415
+
+        return Stores(MemoryDirectory(), MemoryLedger(), MemoryLimiter(), MemoryUsageStore(), _nothing)
+    from pinnace.core.adapters.sqlite.database import Database  # noqa: PLC0415
+    from pinnace.core.adapters.sqlite.directory import SqliteDirectory  # noqa: PLC0415
+    from pinnace.core.adapters.sqlite.ledger import SqliteLedger  # noqa: PLC0415
+    from pinnace.core.adapters.sqlite.limiter import SqliteLimiter  # noqa: PLC0415
+    from pinnace.core.adapters.sqlite.usage import SqliteUsageStore  # noqa: PLC0415
+
+    file = Database(settings.data_dir / "pinnace.sqlite3")
+    return Stores(SqliteDirectory(file), SqliteLedger(file), SqliteLimiter(file), SqliteUsageStore(file), file.aclose)
+
+
+def system_clock() -> Clock:
+    """The machine's own time."""
+    return SystemClock()
+
+
+def has_keys(settings: Settings) -> bool:
+    """Whether any key was made in the stores of these settings."""
+
+    async def look() -> bool:
+        stores = open_stores(settings)
+        try:
+            return await stores.directory.has_keys()
+        finally:
+            await stores.close()
+
+    return asyncio.run(look())
+
+
+async def _nothing() -> None:
+    """There is nothing to close."""
 
 
 async def diagnose(settings: Settings, environ: Mapping[str, str]) -> list[Finding]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import logging
+from datetime import UTC, datetime
 from http import HTTPStatus
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -13,10 +12,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from pinnace.core.errors import InvalidRequest, MethodRefused, NotFound, PinnaceError, RequestTooLarge, Unauthenticated
+from pinnace.core.errors import (
+    InvalidRequest,
+    MethodRefused,
+    NotFound,
+    PinnaceError,
+    RequestTooLarge,
+)
 from pinnace.core.model.run import Profile
-from pinnace.core.settings import Settings
-from pinnace.core.wire.anthropic.errors import RenderedError, render
+from pinnace.core.wire.anthropic.errors import RenderedError
+from pinnace.core.wire.openai.errors import render as render_for_openai
 from pinnace.handlers.context import RequestContext, current
 from pinnace.handlers.services import Services
 from pinnace.handlers.whole import json_response
@@ -57,7 +62,7 @@ class Border:
         error = _as_ours(scope, given)
         if not isinstance(error, PinnaceError):
             log.error("unexpected error", exc_info=given)
-        rendered = render(error, context.request_id)
+        rendered = context.refusals(error, context.request_id)
         context.error = rendered.body["error"]["type"]
         if context.status == 0:
             await error_response(rendered)(scope, receive, sender)
@@ -78,6 +83,7 @@ class Border:
             "bytes": context.sent,
             "profile": context.profile,
             "project": context.project,
+            "key": context.principal.key_id if context.principal else None,
             "model": context.model,
             "error": context.error,
             "cut": context.cut,
@@ -107,6 +113,7 @@ class _Sender:
             headers["request-id"] = context.request_id
             headers["x-request-id"] = context.client_id
             headers["anthropic-organization-id"] = ORGANIZATION
+            headers.update(_rate_headers(context, self._services.clock.now()))
         elif message["type"] == "http.response.body":
             if context.first_byte is None and message.get("body"):
                 context.first_byte = self._services.clock.monotonic()
@@ -121,8 +128,10 @@ def _unprefixed(scope: Scope, context: RequestContext) -> Scope:
         if path.startswith(prefix + "/"):
             context.prefix_profile = profile
             context.path = path.removeprefix(prefix)
-            return {**scope, "path": context.path, "raw_path": context.path.encode(), "app": None}
-    return {**scope, "app": None}
+            break
+    if context.path.startswith("/v1/chat/"):
+        context.refusals = render_for_openai
+    return {**scope, "path": context.path, "raw_path": context.path.encode(), "app": None}
 
 
 def _as_ours(scope: Scope, error: Exception) -> Exception:
@@ -142,38 +151,15 @@ def error_response(rendered: RenderedError) -> Response:
     return json_response(rendered.body, status=rendered.status, headers=rendered.headers)
 
 
-def authenticate(request: Request, settings: Settings) -> None:
-    """Check the key of a request and note whose project it is.
-
-    The key comes as `Authorization: Bearer` or as `x-api-key`. A server without a key listens on loopback alone, and takes
-    any.
-
-    Raises:
-        Unauthenticated: there is no key, or another one.
-    """
-    context = context_of(request)
-    if settings.api_key is not None:
-        given = request.headers.get("x-api-key") or _bearer(request.headers.get("authorization", ""))
-        if not given:
-            raise Unauthenticated("No API key was given: send it as x-api-key or as Authorization: Bearer.")
-        if not hmac.compare_digest(_digest(given), _digest(settings.api_key.get_secret_value())):
-            raise Unauthenticated("The API key is not valid.")
-    context.project = settings.project
-
-
-def profile_of(request: Request, settings: Settings) -> Profile:
-    """The profile of a request: its header, else its base URL's prefix, else the configured default.
-
-    Raises:
-        InvalidRequest: the header names no profile.
-    """
-    given = request.headers.get("x-pinnace-profile")
-    if given is None:
-        return context_of(request).prefix_profile or settings.default_profile
-    try:
-        return Profile(given)
-    except ValueError:
-        raise InvalidRequest("must be 'messages' or 'agent'", path="x-pinnace-profile") from None
+def _rate_headers(context: RequestContext, now: float) -> dict[str, str]:
+    """How the key's limits stand, in the API's own headers."""
+    headers: dict[str, str] = {}
+    for meter in context.meters:
+        prefix = f"anthropic-ratelimit-{meter.kind}"
+        headers[f"{prefix}-limit"] = str(meter.limit)
+        headers[f"{prefix}-remaining"] = str(meter.remaining)
+        headers[f"{prefix}-reset"] = datetime.fromtimestamp(now + meter.reset, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return headers
 
 
 def context_of(_request: Request) -> RequestContext:
@@ -202,12 +188,3 @@ async def read_body(request: Request, limit: int) -> bytes:
             raise RequestTooLarge(message, limit=limit)
         parts.append(part)
     return b"".join(parts)
-
-
-def _bearer(header: str) -> str:
-    scheme, _, token = header.partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else ""
-
-
-def _digest(text: str) -> bytes:
-    return hashlib.sha256(text.encode()).digest()

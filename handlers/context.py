@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import re
 import secrets
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
+from pinnace.core.model.access import Principal
+from pinnace.core.model.limits import Meter
 from pinnace.core.model.run import Outcome, Profile
+from pinnace.core.wire.anthropic.errors import RenderedError, render
 
 #: A caller's own id goes into log lines and headers, so it may hold nothing that means something there.
 _PLAIN = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
@@ -18,7 +22,7 @@ class RequestContext:
     """One request; what is not known yet is empty.
 
     `request_id` is ours (`req_…`) and stands in errors; `client_id` is the caller's `x-request-id`, or the same.
-    Times are monotonic seconds.
+    Times are monotonic seconds. `refusals` renders errors in the shape of the client that the path is for.
     """
 
     method: str
@@ -36,6 +40,9 @@ class RequestContext:
     sent: int = 0
     cut: bool = False
     outcome: Outcome | None = None
+    meters: Sequence[Meter] = ()
+    principal: Principal | None = None
+    refusals: Callable[[BaseException, str], RenderedError] = render
 
     def identify(self, given: str | None) -> None:
         """Take the caller's `x-request-id`, if it is one."""

@@ -9,7 +9,7 @@ from starlette.routing import Route
 from pinnace.core.errors import InvalidRequest, NotFound
 from pinnace.core.usecases.messages import list_models
 from pinnace.core.wire.anthropic.models import render_model, render_openai_list, render_openai_model, render_page
-from pinnace.handlers._http import authenticate
+from pinnace.handlers.authentication import authenticate
 from pinnace.handlers.services import Services
 from pinnace.handlers.whole import json_response
 
@@ -27,7 +27,7 @@ class Models:
 
     async def list(self, request: Request) -> Response:
         """List the models; without `anthropic-version` an OpenAI client is asking."""
-        authenticate(request, self._services.settings)
+        await authenticate(request, self._services)
         models = await list_models(self._services.runner)
         if "anthropic-version" not in request.headers:
             return json_response(render_openai_list(models))
@@ -39,7 +39,7 @@ class Models:
 
     async def show(self, request: Request) -> Response:
         """Show one model, by its id or an alias."""
-        authenticate(request, self._services.settings)
+        await authenticate(request, self._services)
         name = request.path_params["model_id"]
         for model in await list_models(self._services.runner):
             if model.answers_to(name):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
+from pinnace.core.wire.admin.bodies import KeyChange, NewKey, NewProject, ProjectChange, RouteQuestion
 from pinnace.core.wire.anthropic.requests import request_schema
 
 ERROR = {
@@ -21,6 +22,16 @@ ERROR = {
     },
 }
 OBJECT = {"type": "object"}
+CHAT = {
+    "type": "object",
+    "required": ["model", "messages"],
+    "properties": {
+        "model": {"type": "string", "minLength": 1},
+        "messages": {"type": "array", "minItems": 1, "items": {"type": "object", "required": ["role"]}},
+        "stream": {"type": "boolean"},
+    },
+}
+ADMIN_BODIES = (NewProject, ProjectChange, NewKey, KeyChange, RouteQuestion)
 
 
 def _json(schema: dict[str, Any], description: str = "Success") -> dict[str, Any]:
@@ -33,6 +44,14 @@ _ERRORS = {"default": _json({"$ref": "#/components/schemas/Error"}, "An error")}
 def _get(summary: str, schema: dict[str, Any], parameters: list[dict[str, Any]] | None = None) -> dict[str, Any]:
     operation: dict[str, Any] = {"summary": summary, "responses": {"200": _json(schema)} | _ERRORS}
     return {"get": operation | ({"parameters": parameters} if parameters else {})}
+
+
+def _patch(summary: str, body: str) -> dict[str, Any]:
+    return {"patch": _post(summary, body, OBJECT)["post"]}
+
+
+def _delete(summary: str) -> dict[str, Any]:
+    return {"delete": {"summary": summary, "responses": {"200": _json(OBJECT)} | _ERRORS}}
 
 
 def _query(name: str, schema: dict[str, Any]) -> dict[str, Any]:
@@ -56,16 +75,25 @@ def _post(summary: str, body: str, answer: dict[str, Any], *, streams: bool = Fa
 @cache
 def document(version: str) -> dict[str, Any]:
     """Give the whole document; made once."""
-    schemas: dict[str, Any] = {"Error": ERROR}
+    schemas: dict[str, Any] = {"Error": ERROR, "ChatCompletion": CHAT}
     for name, counting in (("CreateMessage", False), ("CountTokens", True)):
         schema = dict(request_schema(counting=counting))
         schemas |= schema.pop("$defs", {})
         schemas[name] = schema
+    for shape in ADMIN_BODIES:
+        schema = shape.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas |= schema.pop("$defs", {})
+        schemas[shape.__name__] = schema
     limit = {"type": "integer", "minimum": 1, "maximum": 1000}
     text = {"type": "string"}
     version_header = {"name": "anthropic-version", "in": "header", "required": True, "schema": {"const": "2023-06-01"}}
     paging = [version_header, _query("limit", limit)]
     model_id = {"name": "model_id", "in": "path", "required": True, "schema": text}
+    listing = [_query("limit", limit), _query("after_id", text)]
+    of_project, of_key = (
+        {"parameters": [{"name": name, "in": "path", "required": True, "schema": text}]}
+        for name in ("project_id", "key_id")
+    )
     return {
         "openapi": "3.1.0",
         "info": {"title": "pinnace", "version": version, "summary": "Claude Code as an HTTP API."},
@@ -73,6 +101,25 @@ def document(version: str) -> dict[str, Any]:
         "paths": {
             "/v1/messages": _post("Create a message", "CreateMessage", OBJECT, streams=True),
             "/v1/messages/count_tokens": _post("Count the tokens of a request", "CountTokens", OBJECT),
+            "/v1/chat/completions": _post("Create a chat completion", "ChatCompletion", OBJECT, streams=True),
+            "/v1/route": _post("Choose a model for a task", "RouteQuestion", OBJECT),
+            "/v1/usage": _get(
+                "What a project used",
+                OBJECT,
+                [_query(name, text) for name in ("project_id", "key_id", "model", "period", "from", "to", "format")],
+            ),
+            "/v1/projects": _get("List the projects", OBJECT, listing) | _post("Make a project", "NewProject", OBJECT),
+            "/v1/projects/{project_id}": of_project
+            | _get("Show a project with what it spent", OBJECT)
+            | _patch("Change a project", "ProjectChange")
+            | _delete("Archive a project"),
+            "/v1/keys": _get("List the keys of a project", OBJECT, [*listing, _query("project_id", text)])
+            | _post("Make a key", "NewKey", OBJECT),
+            "/v1/keys/{key_id}": of_key
+            | _get("Show a key", OBJECT)
+            | _patch("Change a key", "KeyChange")
+            | _delete("Revoke a key"),
+            "/v1/audit": _get("List what administrators did", OBJECT, [_query("limit", limit)]),
             "/v1/models": _get("List the models", OBJECT, paging),
             "/v1/models/{model_id}": _get("Show a model", OBJECT, [model_id]),
             "/v1/config": _get("The settings, without secrets", OBJECT),

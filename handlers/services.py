@@ -6,12 +6,14 @@ from dataclasses import dataclass
 
 from pinnace.core.ports import AgentRunner, Clock, TokenCounter
 from pinnace.core.settings import Settings
+from pinnace.core.usecases.access import Access
+from pinnace.core.usecases.calls import Calls
 from pinnace.handlers.metrics import Metrics
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The ports and the settings that every endpoint works with."""
+    """The use cases, the ports and the settings that every endpoint works with."""
 
     settings: Settings
     runner: AgentRunner
@@ -19,3 +21,5 @@ class Services:
     clock: Clock
     metrics: Metrics
     version: str
+    access: Access
+    calls: Calls

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Callable
-from typing import Any
+from typing import Any, Protocol
 
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
@@ -23,6 +23,37 @@ from pinnace.handlers.whole import json_response
 Events = AsyncGenerator[dict[str, Any], None]
 #: Events that wait for a caller that reads slowly; past it the run waits.
 AHEAD = 256
+
+
+class Writer(Protocol):
+    """Writes events as one client reads them: an event may be no bytes, and `end` is what follows the last one."""
+
+    @property
+    def ping(self) -> bytes: ...
+
+    def event(self, event: dict[str, Any]) -> bytes: ...
+
+    def end(self) -> bytes: ...
+
+    def error(self, error: BaseException) -> bytes: ...
+
+
+class AnthropicWriter:
+    """The Messages API's own events."""
+
+    ping = sse.PING
+
+    def __init__(self, context: RequestContext) -> None:
+        self._context = context
+
+    def event(self, event: dict[str, Any]) -> bytes:
+        return sse.encode(event)
+
+    def end(self) -> bytes:
+        return b""
+
+    def error(self, error: BaseException) -> bytes:
+        return sse.encode_error(error, self._context.request_id)
 
 
 class _Leaving:
@@ -55,9 +86,9 @@ class WholeMessage(Response):
     """The message as one JSON object, once all of it is there; a caller that leaves stops the run."""
 
     def __init__(
-        self, events: Events, context: RequestContext, decorate: Callable[[dict[str, Any]], None] | None = None
+        self, events: Events, context: RequestContext, shape: Callable[[dict[str, Any]], dict[str, Any]] | None = None
     ) -> None:
-        self._events, self._context, self._decorate = events, context, decorate
+        self._events, self._context, self._shape = events, context, shape
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         leaving = _Leaving(receive)
@@ -71,7 +102,7 @@ class WholeMessage(Response):
         finally:
             await _end(making)
             await leaving.stop()
-        await json_response(message)(scope, receive, send)
+        await json_response(self._shape(message) if self._shape else message)(scope, receive, send)
 
     async def _make(self) -> dict[str, Any]:
         assembler = MessageAssembler()
@@ -88,8 +119,11 @@ class EventStream(Response):
     the first event: many clients give up after 20 seconds without a byte.
     """
 
-    def __init__(self, events: Events, context: RequestContext, ping_seconds: float) -> None:
+    def __init__(
+        self, events: Events, context: RequestContext, ping_seconds: float, writer: Writer | None = None
+    ) -> None:
         self._events, self._context, self._ping = events, context, ping_seconds
+        self._writer = writer or AnthropicWriter(context)
         self._queue: asyncio.Queue[bytes | Exception | None] = asyncio.Queue(AHEAD)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - the ASGI signature
@@ -105,10 +139,11 @@ class EventStream(Response):
         try:
             async with contextlib.aclosing(self._events) as events:
                 async for event in events:
-                    await self._queue.put(sse.encode(event))
+                    await self._queue.put(self._writer.event(event))
         except Exception as error:  # noqa: BLE001 - it is raised again, or rendered, where it is taken
             await self._queue.put(error)
         else:
+            await self._queue.put(self._writer.end())
             await self._queue.put(None)
 
     async def _send_all(self, send: Send, leaving: _Leaving) -> None:
@@ -123,7 +158,7 @@ class EventStream(Response):
                     raise end
                 self._context.error = render(end, self._context.request_id).body["error"]["type"]
                 self._context.cut = True
-                parts += sse.encode_error(end, self._context.request_id)
+                parts += self._writer.error(end)
             if not begun:
                 await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
                 begun = True
@@ -138,7 +173,7 @@ class EventStream(Response):
             await asyncio.wait({taking, leaving.task}, timeout=self._ping, return_when=asyncio.FIRST_COMPLETED)
             if not taking.done():
                 await _end(taking)
-                return sse.PING, _MORE
+                return self._writer.ping, _MORE
             item = taking.result()
         else:
             item = self._queue.get_nowait()

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from pinnace.core.errors import CliUnavailable, NotFound
-from pinnace.handlers._http import authenticate
+from pinnace.handlers.authentication import authenticate_operator
 from pinnace.handlers.openapi import document
 from pinnace.handlers.services import Services
 from pinnace.handlers.whole import json_response
@@ -45,7 +45,7 @@ class System:
 
     async def metrics(self, request: Request) -> Response:
         """Prometheus's text format."""
-        authenticate(request, self._services.settings)
+        await authenticate_operator(request, self._services)
         rendered = self._services.metrics.render(self._services.runner.stats())
         if rendered is None:
             raise NotFound("There are no metrics here: pip install 'pinnace[metrics]' brings them.")
@@ -57,10 +57,12 @@ class System:
 
     async def config(self, request: Request) -> Response:
         """The settings, without their secrets."""
-        authenticate(request, self._services.settings)
-        return json_response(self._services.settings.public())
+        await authenticate_operator(request, self._services)
+        shown = self._services.settings.public()
+        shown["prices"] |= {"list": self._services.calls.billing.prices.as_of}
+        return json_response(shown)
 
     async def pool(self, request: Request) -> Response:
         """The pool at this moment."""
-        authenticate(request, self._services.settings)
+        await authenticate_operator(request, self._services)
         return json_response(asdict(self._services.runner.stats()))

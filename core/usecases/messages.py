@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from pinnace.core.model.catalog import ModelInfo
 from pinnace.core.model.run import MessageMode, ModelEvent, Outcome, Profile, RunRequest
-from pinnace.core.ports import AgentRunner, TokenCounter
+from pinnace.core.ports import AgentRunner, TokenCounter, Toll
 from pinnace.core.wire.anthropic.steps import StepFolder
 
 
@@ -20,14 +20,14 @@ class Receipt:
 
 
 async def converse(
-    runner: AgentRunner, request: RunRequest, mode: MessageMode, receipt: Receipt
-) -> AsyncIterator[dict[str, Any]]:
+    runner: AgentRunner, request: RunRequest, mode: MessageMode, receipt: Receipt, toll: Toll | None = None
+) -> AsyncGenerator[dict[str, Any], None]:
     """Run a call and yield the events of the caller's stream, each as soon as it is there.
 
     `mode` is for the `agent` profile alone. `receipt` is filled in when the events end, by themselves, by an error or
     because the caller closed them.
     """
-    run = runner.run(request)
+    run = runner.run(request, toll)
     try:
         async with run as events:
             if request.profile is Profile.MESSAGES:

@@ -2,44 +2,92 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from importlib.metadata import version as installed_version
 
+from pydantic import SecretStr
 from starlette.middleware.cors import CORSMiddleware
-from starlette.routing import Router
+from starlette.routing import Router as Paths
 from starlette.types import ASGIApp
 
+from pinnace.core.model.routing import Thresholds
 from pinnace.core.settings import Settings
+from pinnace.core.usecases.access import Access
+from pinnace.core.usecases.billing import Billing, sweep_forever
+from pinnace.core.usecases.calls import Calls
+from pinnace.core.usecases.routing import Router
 from pinnace.core.wiring import Ports, wire
 from pinnace.handlers._http import Border
+from pinnace.handlers.chat import Chat
 from pinnace.handlers.messages import Messages
 from pinnace.handlers.metrics import make_metrics
 from pinnace.handlers.models import Models
+from pinnace.handlers.projects import Projects
+from pinnace.handlers.routing import Routing
 from pinnace.handlers.services import Services
 from pinnace.handlers.system import System
+from pinnace.handlers.usage import Usage
 
 
 def compose(settings: Settings, ports: Ports | None = None) -> ASGIApp:
     """Make the app. Nothing is started: the pool starts with the lifespan, or with the first call where there is none."""
     given = ports or wire(settings)
-    services = Services(
-        settings, given.runner, given.counter, given.clock, make_metrics(), installed_version("pinnace")
-    )
+    services = make_services(settings, given)
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: object) -> AsyncIterator[None]:
         await given.runner.prepare()
+        sweeping = asyncio.create_task(sweep_forever(given.ledger, given.clock))
         try:
             yield
         finally:
+            sweeping.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await sweeping
             await given.runner.aclose(settings.drain_seconds)
+            await given.close()
 
-    handlers = (Messages(services), Models(services), System(services))
-    router = Router(
+    handlers = (
+        Messages(services),
+        Chat(services),
+        Models(services),
+        Projects(services),
+        Usage(services),
+        Routing(services),
+        System(services),
+    )
+    paths = Paths(
         [route for handler in handlers for route in handler.routes()], redirect_slashes=False, lifespan=lifespan
     )
-    inner: ASGIApp = router
+    inner: ASGIApp = paths
     if settings.cors_origins:
-        inner = CORSMiddleware(router, allow_origins=settings.cors_origins, allow_methods=["*"], allow_headers=["*"])
+        inner = CORSMiddleware(paths, allow_origins=settings.cors_origins, allow_methods=["*"], allow_headers=["*"])
     return Border(inner, services)
+
+
+def make_services(settings: Settings, ports: Ports) -> Services:
+    """Put the use cases together over the ports."""
+    billing = Billing(ports.ledger, ports.prices, ports.clock, unpriced=settings.prices.allow_unpriced)
+    router = Router(ports.runner, billing, Thresholds(**settings.routing.model_dump()))
+    return Services(
+        settings=settings,
+        runner=ports.runner,
+        counter=ports.counter,
+        clock=ports.clock,
+        metrics=make_metrics(),
+        version=installed_version("pinnace"),
+        access=Access(
+            ports.directory,
+            ports.clock,
+            api_key=_revealed(settings.api_key),
+            admin_key=_revealed(settings.admin_key),
+            project=settings.project,
+        ),
+        calls=Calls(ports.runner, ports.limiter, ports.usage, billing, router, ports.clock),
+    )
+
+
+def _revealed(secret: SecretStr | None) -> str | None:
+    return None if secret is None else secret.get_secret_value()

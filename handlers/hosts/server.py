@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import uvicorn
 
 from pinnace.core.settings import Settings, check_binding
+from pinnace.core.wiring import has_keys
 from pinnace.handlers.hosts.asgi import compose
 from pinnace.handlers.logs import configure
 
@@ -27,7 +28,7 @@ def serve(settings: Settings) -> int:
     Raises:
         Misconfigured: the address is public and there is no key.
     """
-    check_binding(settings)
+    check_binding(settings, has_keys=has_keys(settings))
     hide_memory()
     configure(settings.log_level, settings.log_format)
     config = uvicorn.Config(

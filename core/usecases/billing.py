@@ -1,0 +1,134 @@
+"""Knows how a call's price is bounded, reserved and settled, and who is told when a budget runs out; it must not know HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from pinnace.core.errors import BillingRefused, StoreFailed
+from pinnace.core.model.access import Principal
+from pinnace.core.model.ledger import Amount, Balance, Cap, Reservation, caps_of
+from pinnace.core.model.usage import Use
+from pinnace.core.ports import Clock, Ledger, Prices
+from pinnace.core.usecases.bounds import Bound
+
+log = logging.getLogger("pinnace.budget")
+
+#: Shares of a budget at which somebody is told.
+THRESHOLDS = (0.5, 0.8, 0.95, 1.0)
+#: Seconds that a reservation outlives the longest call.
+GRACE = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """One reservation: who pays, under which caps, and what it was settled with."""
+
+    principal: Principal
+    reservation: Reservation
+    caps: Sequence[Cap]
+
+
+@dataclass(frozen=True, slots=True)
+class Billing:
+    """Money and tokens, reserved before a call and settled after it."""
+
+    ledger: Ledger
+    prices: Prices
+    clock: Clock
+    unpriced: bool = False
+
+    async def reserve(self, name: str, principal: Principal, model: str, bound: Bound, seconds: float) -> Ticket:
+        """Take the most that a call can use.
+
+        Args:
+            name: An id that no other reservation has.
+            principal: Who pays.
+            model: The model's id.
+            bound: What the call can use at most.
+            seconds: How long it may take.
+
+        Raises:
+            BudgetExceeded: a hard budget has not enough left.
+            BillingRefused: there is a budget in dollars, and the model has no price.
+        """
+        window = self.prices.context_window(model)
+        read = window if bound.input is None else min(bound.input, window)
+        cost = self.prices.bound(model, read, bound.output, cache=bound.cache)
+        if cost is None and self._in_dollars(principal) and not self.unpriced:
+            raise BillingRefused(
+                f"There is no price for {model}, and this project has a budget in dollars: choose another model, give it "
+                "a price (prices.file), or allow it (prices.allow_unpriced)."
+            )
+        now = self.clock.now()
+        caps = self.caps(principal, now)
+        amount = Amount(cost or 0, read + bound.output)
+        reservation = Reservation(name, amount, tuple(cap.account for cap in caps), now + seconds + GRACE)
+        await self.ledger.reserve(reservation, caps)
+        return Ticket(principal, reservation, caps)
+
+    async def settle(self, ticket: Ticket, used: Amount) -> None:
+        """Put what was used in the place of what was reserved, and tell who asked to be told."""
+        balances = await self.ledger.settle(ticket.reservation.id, used)
+        if balances is None:
+            log.error("a reservation had expired before its call ended", extra={"reservation": ticket.reservation.id})
+            return
+        for cap, balance in zip(ticket.caps, balances, strict=True):
+            _tell(cap, balance, used)
+
+    async def charge(self, name: str, principal: Principal, used: Amount) -> None:
+        """Count what was used by a run that could not be bounded; only budgets that warn come this way."""
+        caps = tuple(replace(cap, hard=False) for cap in self.caps(principal, self.clock.now()))
+        reservation = Reservation(name, Amount(), tuple(cap.account for cap in caps), self.clock.now() + GRACE)
+        await self.ledger.reserve(reservation, caps)
+        await self.settle(Ticket(principal, reservation, caps), used)
+
+    def price(self, by_model: Mapping[str, Mapping[str, int]]) -> tuple[dict[str, Use], bool]:
+        """What was used of each model with its cost; the second value says whether every model has a price."""
+        costs = {model: self.prices.cost(model, usage) for model, usage in by_model.items()}
+        used = {model: Use(dict(usage), costs[model] or 0) for model, usage in by_model.items()}
+        return used, None not in costs.values()
+
+    @staticmethod
+    def caps(principal: Principal, now: float) -> tuple[Cap, ...]:
+        """The accounts that a call of this principal goes to."""
+        project = caps_of(f"project:{principal.project_id}", principal.project.budget, now)
+        key = principal.key
+        return (*project, *(caps_of(f"key:{key.id}", key.budget, now) if key else ()))
+
+    @staticmethod
+    def _in_dollars(principal: Principal) -> bool:
+        key = principal.key
+        return principal.project.budget.in_dollars or (key is not None and key.budget.in_dollars)
+
+
+async def sweep_forever(ledger: Ledger, clock: Clock, every: float = 5.0) -> None:
+    """Settle what the dead left behind, now and again and again."""
+    while True:
+        try:
+            for lost in await ledger.sweep(clock.now()):
+                log.warning("a reservation expired and counts as spent", extra={"reservation": lost.id})
+        except StoreFailed:
+            log.exception("expired reservations could not be swept")
+        await asyncio.sleep(every)
+
+
+def amount_of(used: Mapping[str, Use]) -> Amount:
+    """The sum over all models."""
+    return Amount(sum(use.microusd for use in used.values()), sum(use.total_tokens for use in used.values()))
+
+
+def _tell(cap: Cap, balance: Balance, used: Amount) -> None:
+    """A settlement that crosses a threshold is the only one that does: settlements of an account follow one another."""
+    for unit, limit, spent, step in (
+        ("usd", cap.microusd, balance.spent.microusd, used.microusd),
+        ("tokens", cap.tokens, balance.spent.tokens, used.tokens),
+    ):
+        if not limit:
+            continue
+        crossed = [share for share in THRESHOLDS if spent - step < share * limit <= spent]
+        if crossed:
+            fields = {"owner": cap.account.owner, "period": cap.account.period, "unit": unit, "limit": limit}
+            log.warning("a budget reached a threshold", extra=fields | {"spent": spent, "share": crossed[-1]})

@@ -1,0 +1,212 @@
+"""Knows how a call is admitted, run, paid for and written down, whoever asked for it over what; it must not know HTTP.
+
+The order is the contract: limits, then money, then the run; and however the run ends, the money is settled, the place is
+given back and the record is written before the caller sees the end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pinnace.core.errors import PermissionRefused, RateLimited
+from pinnace.core.model.access import Principal
+from pinnace.core.model.ledger import Amount
+from pinnace.core.model.limits import Lease, Meter, Take
+from pinnace.core.model.routing import Decision
+from pinnace.core.model.run import MessageMode, Outcome, Profile, RunRequest
+from pinnace.core.model.usage import UsageRecord, Use
+from pinnace.core.ports import AgentRunner, Clock, Limiter, UsageStore
+from pinnace.core.usecases import messages
+from pinnace.core.usecases.billing import GRACE, Billing, amount_of
+from pinnace.core.usecases.bounds import Bound, bound_of
+from pinnace.core.usecases.routing import Router
+from pinnace.core.usecases.tolls import AgentToll
+from pinnace.core.wire.anthropic.errors import render
+
+#: A caller who left before the end; nginx's own status for it.
+LEFT = 499
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What is asked, and by whom; `model` is the name as the caller wrote it, `seconds` bounds the run."""
+
+    request_id: str
+    principal: Principal
+    profile: Profile
+    path: str
+    model: str
+    body: Mapping[str, Any]
+    betas: tuple[str, ...]
+    api_version: str
+    seconds: float
+    mode: MessageMode
+
+
+@dataclass(slots=True)
+class Receipt:
+    """What became of a call; complete once its events have ended, however they ended."""
+
+    model: str = ""
+    decision: Decision | None = None
+    meters: Sequence[Meter] = ()
+    outcome: Outcome = field(default_factory=Outcome)
+    used: Mapping[str, Use] = field(default_factory=dict)
+    cost_known: bool = True
+
+    @property
+    def amount(self) -> Amount:
+        return amount_of(self.used)
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """The way of every call that costs."""
+
+    runner: AgentRunner
+    limiter: Limiter
+    usage: UsageStore
+    billing: Billing
+    router: Router
+    clock: Clock
+
+    async def stream(self, call: Call, receipt: Receipt) -> AsyncGenerator[dict[str, Any], None]:
+        """Serve a call: yield the events of the caller's stream, each as soon as it is there, and fill in `receipt`.
+
+        Raises:
+            PinnaceError: it is refused, or it fails.
+        """
+        began, first, failure = self.clock.monotonic(), None, None
+        try:
+            await self._choose(call, receipt)
+            async with contextlib.aclosing(self._admitted(call, receipt)) as events:
+                async for event in events:
+                    first = self.clock.monotonic() - began if first is None else first
+                    yield event
+        except BaseException as error:
+            failure = error
+            raise
+        finally:
+            record = self._record(call, receipt, failure, self.clock.monotonic() - began, first)
+            await asyncio.shield(self.usage.add(record))
+
+    async def _choose(self, call: Call, receipt: Receipt) -> None:
+        """Find the model's id, and whether the caller may use it."""
+        if call.model == "auto":
+            receipt.model = "auto"
+            receipt.decision, receipt.model = await self.router.choose(call.principal, call.body)
+        else:
+            receipt.model = await messages.resolve_model(self.runner, call.model)
+        if not call.principal.may_use(receipt.model):
+            raise PermissionRefused(f"This key may not use {receipt.model}; GET /v1/models lists those that it may.")
+
+    async def _admitted(self, call: Call, receipt: Receipt) -> AsyncGenerator[dict[str, Any], None]:
+        """Run the call between its limits."""
+        bound = bound_of(call.body)
+        takes, lease = self._takes(call, bound)
+        if not takes and lease is None:
+            async with contextlib.aclosing(self._paid(call, receipt, bound)) as events:
+                async for event in events:
+                    yield event
+            return
+        try:
+            receipt.meters = await self.limiter.enter(takes, self.clock.now(), lease)
+        except RateLimited as error:
+            receipt.meters = error.meters
+            raise
+        try:
+            async with contextlib.aclosing(self._paid(call, receipt, bound)) as events:
+                async for event in events:
+                    yield event
+        finally:
+            corrections = [(take, _taken(take, receipt.used)) for take in takes if take.kind != "requests"]
+            if corrections or lease is not None:
+                await asyncio.shield(self.limiter.leave(corrections, self.clock.now(), lease))
+
+    async def _paid(self, call: Call, receipt: Receipt, bound: Bound) -> AsyncGenerator[dict[str, Any], None]:
+        """Run the call on reserved money; an agent reserves for each of its calls by itself."""
+        seconds, principal = call.seconds, call.principal
+        toll = ticket = None
+        if call.profile is Profile.AGENT:
+            toll = AgentToll(self.billing, principal, call.request_id, seconds)
+        else:
+            ticket = await self.billing.reserve(call.request_id, principal, receipt.model, bound, seconds)
+        run = self._request(call, receipt.model)
+        inner = messages.Receipt()
+        try:
+            async with contextlib.aclosing(messages.converse(self.runner, run, call.mode, inner, toll)) as events:
+                async for event in events:
+                    yield event
+        finally:
+            receipt.outcome = inner.outcome
+            by_model = toll.by_model if toll is not None and toll.calls else inner.outcome.by_model
+            receipt.used, receipt.cost_known = self.billing.price(by_model)
+            if ticket is not None:
+                await asyncio.shield(self.billing.settle(ticket, receipt.amount))
+            elif toll is not None and not toll.calls:
+                await asyncio.shield(self.billing.charge(call.request_id, principal, receipt.amount))
+
+    def _request(self, call: Call, model: str) -> RunRequest:
+        return RunRequest(
+            request_id=call.request_id,
+            project=call.principal.project_id,
+            profile=call.profile,
+            model=model,
+            body=call.body,
+            betas=call.betas,
+            api_version=call.api_version,
+            seconds=call.seconds,
+        )
+
+    def _takes(self, call: Call, bound: Bound) -> tuple[list[Take], Lease | None]:
+        """What the call takes of its key's limits: the most that it can use, which is put right at its end."""
+        key = call.principal.key
+        if key is None:
+            return [], None
+        limits, read = key.limits, bound.input if bound.input is not None else bound.output
+        wanted = (
+            ("requests", limits.requests_per_minute, 1),
+            ("tokens", limits.tokens_per_minute, read + bound.output),
+            ("input-tokens", limits.input_tokens_per_minute, read),
+            ("output-tokens", limits.output_tokens_per_minute, bound.output),
+        )
+        takes = [Take(key.id, kind, limit, units) for kind, limit, units in wanted if limit is not None]
+        lease = None
+        if limits.concurrent is not None:
+            lease = Lease(key.id, call.request_id, limits.concurrent, self.clock.now() + call.seconds + GRACE)
+        return takes, lease
+
+    def _record(
+        self, call: Call, receipt: Receipt, failure: BaseException | None, duration: float, first: float | None
+    ) -> UsageRecord:
+        status, kind = 200, None
+        if isinstance(failure, Exception):
+            rendered = render(failure, call.request_id)
+            status, kind = rendered.status, rendered.body["error"]["type"]
+        elif failure is not None:
+            status, kind = LEFT, "client_left"
+        return UsageRecord(
+            request_id=call.request_id,
+            at=self.clock.now(),
+            project_id=call.principal.project_id,
+            key_id=call.principal.key_id,
+            model=receipt.model or call.model,
+            profile=call.profile.value,
+            path=call.path,
+            status=status,
+            error=kind,
+            by_model=receipt.used,
+            duration=duration,
+            first_delta=first,
+            cost_known=receipt.cost_known,
+        )
+
+
+def _taken(take: Take, used: Mapping[str, Use]) -> int:
+    written = sum(use.tokens.get("output_tokens", 0) for use in used.values())
+    everything = sum(use.total_tokens for use in used.values())
+    return {"tokens": everything, "input-tokens": everything - written, "output-tokens": written}[take.kind]

@@ -1,0 +1,1 @@
+"""The bodies of pinnace's own endpoints: projects, keys, usage, routes."""
