@@ -16,6 +16,7 @@ from pathlib import Path
 
 import click
 
+from pinnace.client.management import init, keys, projects, usage
 from pinnace.core.errors import Misconfigured, PinnaceError
 
 PORTS = click.IntRange(0, 65535)
@@ -136,6 +137,10 @@ def demo(keep: bool) -> None:
         show(keep=keep)
     except DemoFailed as error:
         raise click.ClickException(str(error)) from error
+
+
+for added in (init, projects, keys, usage):
+    main.add_command(added)
 
 
 if __name__ == "__main__":

@@ -17,12 +17,15 @@ import pytest
 from served import Served, serving
 
 from pinnace.client.command import main
+from pinnace.core.adapters.prices import PriceList, read_own
 from pinnace.core.sources import load
 from pinnace.core.wire.anthropic.errors import TABLE
 from pinnace.handlers.openapi import document
 from pinnace.testing import script
 from pinnace.testing.upstream import Upstream
 
+ADMIN = "pn-admin-0123456789abcdef"
+ADMINISTRATION = {"docs/projects.md", "docs/budgets.md", "docs/limits.md", "docs/usage.md"}
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
@@ -92,6 +95,24 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         yield served
 
 
+@pytest.fixture(scope="module")
+def managed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A server with an administrator's key, for the pages about administration."""
+    directory = tmp_path_factory.mktemp("managed")
+    with Upstream() as upstream, serving(directory, upstream, PINNACE_ADMIN_KEY=ADMIN) as served:
+        served.http.headers["x-api-key"] = ADMIN
+        yield served
+
+
+@pytest.fixture
+def fitting(request: pytest.FixtureRequest) -> Served:
+    """The server that a page's examples are for."""
+    given = request.node.callspec.params
+    page = given["place"].partition(":")[0] if "place" in given else given["block"].page
+    served: Served = request.getfixturevalue("managed" if page in ADMINISTRATION else "server")
+    return served
+
+
 def _run(command: list[str], directory: Path, server: Served, text: str = "") -> str:
     environment = {name: os.environ[name] for name in ("HOME", "LANG") if name in os.environ} | {
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
@@ -99,6 +120,7 @@ def _run(command: list[str], directory: Path, server: Served, text: str = "") ->
         "ANTHROPIC_API_KEY": "sk-test",
         "PINNACE_DATA_DIR": str(directory / "data"),
         "PINNACE_URL": server.url,
+        "PINNACE_ADMIN_KEY": ADMIN,
     }
     done = subprocess.run(
         command, env=environment, cwd=directory, input=text, capture_output=True, text=True, timeout=60, check=False
@@ -113,17 +135,17 @@ def _here(text: str, server: Served) -> str:
 
 @pytest.mark.e2e
 @pytest.mark.parametrize(("place", "command"), RUN, ids=_numbered(RUN))
-def test_a_command_runs(place: str, command: str, server: Served, tmp_path: Path) -> None:
-    _run(["bash", "-euo", "pipefail", "-c", _here(command, server)], tmp_path, server)
+def test_a_command_runs(place: str, command: str, fitting: Served, tmp_path: Path) -> None:
+    _run(["bash", "-euo", "pipefail", "-c", _here(command, fitting)], tmp_path, fitting)
 
 
 @pytest.mark.e2e
 @pytest.mark.parametrize("block", PYTHON, ids=str)
-def test_an_example_runs_and_prints_what_the_page_says(block: Block, server: Served, tmp_path: Path) -> None:
+def test_an_example_runs_and_prints_what_the_page_says(block: Block, fitting: Served, tmp_path: Path) -> None:
     code = tmp_path / "test_example.py"
-    code.write_text(_here(block.text, server), encoding="utf-8")
+    code.write_text(_here(block.text, fitting), encoding="utf-8")
     tool = ["-m", "pytest", "-q", "-p", "no:cacheprovider"] if "def test_" in block.text else []
-    printed = _run([sys.executable, *tool, str(code)], tmp_path, server)
+    printed = _run([sys.executable, *tool, str(code)], tmp_path, fitting)
     assert block.output is None or printed.strip() == block.output.strip()
 
 
@@ -187,9 +209,15 @@ def test_the_table_of_errors_says_what_the_code_says() -> None:
     assert rows <= {(str(status), kind) for status, kind in TABLE.values()}
 
 
+def test_the_file_of_prices_can_be_read(tmp_path: Path) -> None:
+    (block,) = [block for block in BLOCKS if block.kind == "toml" and block.page == "docs/budgets.md"]
+    (tmp_path / "prices.toml").write_text(block.text, encoding="utf-8")
+    assert PriceList(read_own(tmp_path / "prices.toml")).cost("claude-sonnet-5-5", {"input_tokens": 1_000_000}) == 1_800_000
+
+
 def test_settings_in_toml_can_be_served(tmp_path: Path) -> None:
     for block in BLOCKS:
-        if block.kind == "toml":
+        if block.kind == "toml" and block.page != "docs/budgets.md":
             text = re.sub(r"^workspace = .*$", f"workspace = '{tmp_path}'", block.text, flags=re.MULTILINE)
             (tmp_path / "pinnace.toml").write_text(text, encoding="utf-8")
             load({}, tmp_path / "pinnace.toml")

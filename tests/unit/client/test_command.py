@@ -52,8 +52,12 @@ def test_help_lists_the_commands() -> None:
     assert re.findall(r"^  ([a-z]+)  ", result.output.partition("Commands:")[2], re.MULTILINE) == [
         "demo",
         "doctor",
+        "init",
+        "keys",
+        "projects",
         "serve",
         "upstream",
+        "usage",
     ]
 
 
