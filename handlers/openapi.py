@@ -7,6 +7,7 @@ from typing import Any
 
 from pinnace.core.wire.admin.bodies import KeyChange, NewKey, NewProject, ProjectChange, RouteQuestion
 from pinnace.core.wire.anthropic.requests import request_schema
+from pinnace.core.wire.batch import Batch
 
 ERROR = {
     "type": "object",
@@ -31,7 +32,7 @@ CHAT = {
         "stream": {"type": "boolean"},
     },
 }
-ADMIN_BODIES = (NewProject, ProjectChange, NewKey, KeyChange, RouteQuestion)
+OWN_BODIES = (NewProject, ProjectChange, NewKey, KeyChange, RouteQuestion, Batch)
 
 
 def _json(schema: dict[str, Any], description: str = "Success") -> dict[str, Any]:
@@ -80,7 +81,7 @@ def document(version: str) -> dict[str, Any]:
         schema = dict(request_schema(counting=counting))
         schemas |= schema.pop("$defs", {})
         schemas[name] = schema
-    for shape in ADMIN_BODIES:
+    for shape in OWN_BODIES:
         schema = shape.model_json_schema(ref_template="#/components/schemas/{model}")
         schemas |= schema.pop("$defs", {})
         schemas[shape.__name__] = schema
@@ -102,6 +103,7 @@ def document(version: str) -> dict[str, Any]:
             "/v1/messages": _post("Create a message", "CreateMessage", OBJECT, streams=True),
             "/v1/messages/count_tokens": _post("Count the tokens of a request", "CountTokens", OBJECT),
             "/v1/chat/completions": _post("Create a chat completion", "ChatCompletion", OBJECT, streams=True),
+            "/v1/batch": _post("Run a list of requests", "Batch", OBJECT),
             "/v1/route": _post("Choose a model for a task", "RouteQuestion", OBJECT),
             "/v1/usage": _get(
                 "What a project used",

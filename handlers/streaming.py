@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from typing import Any, Protocol
 
 from starlette.responses import Response
@@ -82,17 +82,15 @@ async def _end(work: asyncio.Task[Any]) -> None:
         await work
 
 
-class WholeMessage(Response):
-    """The message as one JSON object, once all of it is there; a caller that leaves stops the run."""
+class WholeAnswer(Response):
+    """What `work` gives as one JSON object, once all of it is there; a caller that leaves stops the work."""
 
-    def __init__(
-        self, events: Events, context: RequestContext, shape: Callable[[dict[str, Any]], dict[str, Any]] | None = None
-    ) -> None:
-        self._events, self._context, self._shape = events, context, shape
+    def __init__(self, work: Coroutine[Any, Any, dict[str, Any]], context: RequestContext) -> None:
+        self._work, self._context = work, context
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         leaving = _Leaving(receive)
-        making = asyncio.ensure_future(self._make())
+        making = asyncio.ensure_future(self._work)
         try:
             await asyncio.wait({making, leaving.task}, return_when=asyncio.FIRST_COMPLETED)
             if not making.done():
@@ -102,14 +100,25 @@ class WholeMessage(Response):
         finally:
             await _end(making)
             await leaving.stop()
-        await json_response(self._shape(message) if self._shape else message)(scope, receive, send)
+        await json_response(message)(scope, receive, send)
 
-    async def _make(self) -> dict[str, Any]:
-        assembler = MessageAssembler()
-        async with contextlib.aclosing(self._events) as events:
-            async for event in events:
-                assembler.feed(event)
-        return assembler.message()
+
+class WholeMessage(WholeAnswer):
+    """The message as one JSON object; `shape` makes another client's object of it."""
+
+    def __init__(
+        self, events: Events, context: RequestContext, shape: Callable[[dict[str, Any]], dict[str, Any]] | None = None
+    ) -> None:
+        super().__init__(_whole(events, shape), context)
+
+
+async def _whole(events: Events, shape: Callable[[dict[str, Any]], dict[str, Any]] | None) -> dict[str, Any]:
+    assembler = MessageAssembler()
+    async with contextlib.aclosing(events):
+        async for event in events:
+            assembler.feed(event)
+    message = assembler.message()
+    return shape(message) if shape else message
 
 
 class EventStream(Response):

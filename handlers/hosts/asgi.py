@@ -20,6 +20,7 @@ from pinnace.core.usecases.calls import Calls
 from pinnace.core.usecases.routing import Router
 from pinnace.core.wiring import Ports, wire
 from pinnace.handlers._http import Border
+from pinnace.handlers.batch import Batches
 from pinnace.handlers.chat import Chat
 from pinnace.handlers.messages import Messages
 from pinnace.handlers.metrics import make_metrics
@@ -52,6 +53,7 @@ def compose(settings: Settings, ports: Ports | None = None) -> ASGIApp:
     handlers = (
         Messages(services),
         Chat(services),
+        Batches(services),
         Models(services),
         Projects(services),
         Usage(services),
