@@ -24,7 +24,7 @@ help:
 	echo 'make format         write the formatting that check asks for'
 	echo 'make bench          the benchmarks'
 	echo 'make test-lambda    the tests that need the emulator of the Lambda runtime'
-	echo 'make test-dynamodb  the tests that need an emulator of DynamoDB'
+	echo 'make test-dynamodb  the contracts of the stores against DynamoDB Local; needs java and mvn'
 	echo 'make test-clients   the tests that drive clients of other frameworks and languages; with node where it is'
 	echo 'make lock           resolve the lock files again'
 	echo 'make clean          remove what these targets made, $(venv) included'
@@ -64,7 +64,12 @@ test-lambda: $(installed)
 	$(bin)/pytest -m lambda $(PYTEST_ARGS) || [ $$? -eq 5 ]
 
 test-dynamodb: $(installed)
-	$(bin)/pytest -m dynamodb $(PYTEST_ARGS) || [ $$? -eq 5 ]
+	if command -v java >/dev/null 2>&1 && command -v mvn >/dev/null 2>&1; then \
+		mvn --quiet --batch-mode -f tests/dynamodb/pom.xml package && \
+		$(bin)/pytest -m dynamodb $(PYTEST_ARGS) tests/dynamodb; \
+	else \
+		echo 'test-dynamodb: java and mvn are not installed here, so DynamoDB Local cannot run'; \
+	fi
 
 # In an environment of its own, because LangChain's tests bring plugins of pytest that every other run would pay for.
 test-clients: $(with_clients)
@@ -85,5 +90,5 @@ lock: $(installed)
 
 clean:
 	rm -rf $(venv) $(clients) build dist htmlcov .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache \
-		.ruff_cache .schemathesis tests/clients/node_modules
+		.ruff_cache .schemathesis tests/clients/node_modules tests/dynamodb/target
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +

@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, Literal, Protocol
 
 from pinnace.core.model.access import AuditEntry, Key, Project
+from pinnace.core.model.answers import AnswerId, AnswerKind, KeptAnswer
 from pinnace.core.model.catalog import ModelInfo
 from pinnace.core.model.ledger import Account, Amount, Balance, Cap, Reservation
 from pinnace.core.model.limits import Lease, Meter, Take
@@ -223,6 +224,26 @@ class UsageStore(Protocol):
 
     async def records(self, project_id: str, limit: int) -> Sequence[UsageRecord]:
         """The latest calls first."""
+        ...
+
+
+class AnswerStore(Protocol):
+    """Keeps answers until a moment; every operation is atomic, between threads and processes. What has expired is not there."""
+
+    async def claim(self, answer_id: AnswerId, fingerprint: str, now: float, until: float) -> KeptAnswer | None:
+        """Give what is kept; where nothing is, keep the claim that an answer is being made, and give None, to one of many."""
+        ...
+
+    async def keep(self, answer_id: AnswerId, answer: KeptAnswer, now: float, until: float) -> None:
+        """Keep an answer in the place of whatever is there."""
+
+    async def look(self, answer_id: AnswerId, now: float) -> KeptAnswer | None: ...
+
+    async def release(self, answer_id: AnswerId) -> None:
+        """Give a claim up; an answer stays."""
+
+    async def forget(self, kind: AnswerKind, project_id: str) -> int:
+        """Drop all of a kind and a project, and say how many there were."""
         ...
 
 

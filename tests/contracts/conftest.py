@@ -18,4 +18,6 @@ async def stores(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
 
 @pytest.fixture(params=SHARED)
 def shared(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, Path]:
+    # The first to open a place prepares it, and the processes open it all at once.
+    KINDS[request.param](tmp_path)
     return request.param, tmp_path

@@ -177,7 +177,7 @@ def test_processes_never_overspend_and_end_with_what_was_used(shared: tuple[str,
     assert held == Balance(Amount(7 * done, done), Amount())
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 2**32), limit=st.integers(0, 300), total=st.integers(0, 300))
 async def test_no_order_of_calls_cancels_and_crashes_overspends(
     stores: Stores, seed: int, limit: int, total: int

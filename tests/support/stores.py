@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
+import atexit
 from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cache, partial
+from hashlib import sha256
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from moto_server import moto_server
+
+from pinnace.core.adapters.dynamodb.answers import DynamoAnswerStore
+from pinnace.core.adapters.dynamodb.directory import DynamoDirectory
+from pinnace.core.adapters.dynamodb.ledger import DynamoLedger
+from pinnace.core.adapters.dynamodb.limiter import DynamoLimiter
+from pinnace.core.adapters.dynamodb.table import Table, client_of, create_table
+from pinnace.core.adapters.dynamodb.usage import DynamoUsageStore
+from pinnace.core.adapters.memory.answers import MemoryAnswerStore
 from pinnace.core.adapters.memory.directory import MemoryDirectory
 from pinnace.core.adapters.memory.ledger import MemoryLedger
 from pinnace.core.adapters.memory.limiter import MemoryLimiter
 from pinnace.core.adapters.memory.usage import MemoryUsageStore
+from pinnace.core.adapters.sqlite.answers import SqliteAnswerStore
 from pinnace.core.adapters.sqlite.database import Database
 from pinnace.core.adapters.sqlite.directory import SqliteDirectory
 from pinnace.core.adapters.sqlite.ledger import SqliteLedger
 from pinnace.core.adapters.sqlite.limiter import SqliteLimiter
 from pinnace.core.adapters.sqlite.usage import SqliteUsageStore
-from pinnace.core.ports import Directory, Ledger, Limiter, UsageStore
+from pinnace.core.ports import AnswerStore, Directory, Ledger, Limiter, UsageStore
+
+if TYPE_CHECKING:
+    from types_boto3_dynamodb import DynamoDBClient
 
 
 @dataclass(frozen=True)
@@ -24,6 +42,7 @@ class Stores:
     ledger: Ledger
     limiter: Limiter
     usage: UsageStore
+    answers: AnswerStore
     close: Callable[[], Awaitable[None]]
 
 
@@ -32,7 +51,7 @@ async def _nothing() -> None:
 
 
 def in_memory(_place: Path) -> Stores:
-    return Stores(MemoryDirectory(), MemoryLedger(), MemoryLimiter(), MemoryUsageStore(), _nothing)
+    return Stores(MemoryDirectory(), MemoryLedger(), MemoryLimiter(), MemoryUsageStore(), MemoryAnswerStore(), _nothing)
 
 
 def in_sqlite(place: Path) -> Stores:
@@ -42,10 +61,55 @@ def in_sqlite(place: Path) -> Stores:
         SqliteLedger(database),
         SqliteLimiter(database),
         SqliteUsageStore(database),
+        SqliteAnswerStore(database),
         database.aclose,
     )
 
 
-KINDS: dict[str, Callable[[Path], Stores]] = {"memory": in_memory, "sqlite": in_sqlite}
+@cache
+def _connect(endpoint: str) -> DynamoDBClient:
+    """Make one client for all tests, since that takes longer than most of them; one that was closed opens itself again."""
+    return client_of("eu-central-1", endpoint, "test", "test")
+
+
+def _name(place: Path) -> str:
+    return sha256(str(place).encode()).hexdigest()
+
+
+@cache
+def _moto() -> str:
+    """Start it where it is first needed; it runs as long as the process."""
+    running = ExitStack()
+    atexit.register(running.close)
+    return running.enter_context(moto_server())
+
+
+def make_dynamodb_table(place: Path, endpoint: str) -> None:
+    """Make the table of a place in an emulator, and tell the place so."""
+    create_table(_connect(endpoint), _name(place))
+    (place / "dynamodb").write_text(endpoint)
+
+
+def dynamodb_table(place: Path, observe: Callable[[str], None] = lambda _operation: None) -> Table:
+    """Reach the table of a place; where there is none yet, it is made in moto."""
+    told = place / "dynamodb"
+    if not told.exists():
+        make_dynamodb_table(place, _moto())
+    return Table(_name(place), partial(_connect, told.read_text()), observe)
+
+
+def in_dynamodb(place: Path) -> Stores:
+    table = dynamodb_table(place)
+    return Stores(
+        DynamoDirectory(table),
+        DynamoLedger(table),
+        DynamoLimiter(table),
+        DynamoUsageStore(table),
+        DynamoAnswerStore(table),
+        table.aclose,
+    )
+
+
+KINDS: dict[str, Callable[[Path], Stores]] = {"memory": in_memory, "sqlite": in_sqlite, "dynamodb": in_dynamodb}
 #: The kinds that several processes may share.
-SHARED = ["sqlite"]
+SHARED = ["sqlite", "dynamodb"]

@@ -74,5 +74,15 @@ MIGRATIONS: Sequence[Sequence[str]] = (
             microusd INTEGER NOT NULL,
             PRIMARY KEY (project_id, day, key_id, model)
         ) WITHOUT ROWID""",
+        """CREATE TABLE answers (
+            kind TEXT NOT NULL,
+            project_id TEXT NOT NULL,
+            name TEXT NOT NULL,
+            fingerprint TEXT NOT NULL,
+            answer BLOB,
+            expires_at REAL NOT NULL,
+            PRIMARY KEY (kind, project_id, name)
+        )""",
+        "CREATE INDEX answers_by_expiry ON answers (expires_at)",
     ),
 )
