@@ -117,6 +117,13 @@ class PricesSettings(_Section):
     )
 
 
+class CacheSettings(_Section):
+    """Answers that are given again."""
+
+    enabled: bool = Field(default=False, description="Keep answers where `x-pinnace-cache` does not say.")
+    ttl_seconds: float = Field(default=3600.0, gt=0, description="Seconds that an answer is kept.")
+
+
 class RoutingSettings(_Section):
     """The thresholds of `model: "auto"`."""
 
@@ -174,6 +181,7 @@ class Settings(BaseSettings):
     cli: CliSettings = CliSettings()
     prices: PricesSettings = PricesSettings()
     routing: RoutingSettings = RoutingSettings()
+    cache: CacheSettings = CacheSettings()
 
     @classmethod
     def settings_customise_sources(

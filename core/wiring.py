@@ -12,7 +12,17 @@ from pinnace.core.adapters.clock import SystemClock
 from pinnace.core.adapters.prices import PriceList, read_own
 from pinnace.core.errors import CliUnavailable
 from pinnace.core.model.diagnosis import Finding
-from pinnace.core.ports import AgentRunner, Clock, Directory, Ledger, Limiter, Prices, TokenCounter, UsageStore
+from pinnace.core.ports import (
+    AgentRunner,
+    AnswerStore,
+    Clock,
+    Directory,
+    Ledger,
+    Limiter,
+    Prices,
+    TokenCounter,
+    UsageStore,
+)
 from pinnace.core.settings import Settings
 
 
@@ -27,6 +37,7 @@ class Ports:
     ledger: Ledger
     limiter: Limiter
     usage: UsageStore
+    answers: AnswerStore
     prices: Prices
     close: Callable[[], Awaitable[None]]
 
@@ -94,6 +105,7 @@ def wire(settings: Settings, environ: Mapping[str, str] | None = None, clock: Cl
         ledger=stores.ledger,
         limiter=stores.limiter,
         usage=stores.usage,
+        answers=stores.answers,
         prices=PriceList(read_own(settings.prices.file) if settings.prices.file else None),
         close=stores.close,
     )
@@ -107,18 +119,23 @@ class Stores:
     ledger: Ledger
     limiter: Limiter
     usage: UsageStore
+    answers: AnswerStore
     close: Callable[[], Awaitable[None]]
 
 
 def open_stores(settings: Settings) -> Stores:
     """Make the stores; nothing is opened before it is used."""
     if settings.store == "memory":
-        from pinnace.core.adapters.memory.directory import MemoryDirectory  # noqa: PLC0415 - only what is asked for
+        from pinnace.core.adapters.memory.answers import MemoryAnswerStore  # noqa: PLC0415 - only what is asked for
+        from pinnace.core.adapters.memory.directory import MemoryDirectory  # noqa: PLC0415
         from pinnace.core.adapters.memory.ledger import MemoryLedger  # noqa: PLC0415
         from pinnace.core.adapters.memory.limiter import MemoryLimiter  # noqa: PLC0415
         from pinnace.core.adapters.memory.usage import MemoryUsageStore  # noqa: PLC0415
 
-        return Stores(MemoryDirectory(), MemoryLedger(), MemoryLimiter(), MemoryUsageStore(), _nothing)
+        return Stores(
+            MemoryDirectory(), MemoryLedger(), MemoryLimiter(), MemoryUsageStore(), MemoryAnswerStore(), _nothing
+        )
+    from pinnace.core.adapters.sqlite.answers import SqliteAnswerStore  # noqa: PLC0415
     from pinnace.core.adapters.sqlite.database import Database  # noqa: PLC0415
     from pinnace.core.adapters.sqlite.directory import SqliteDirectory  # noqa: PLC0415
     from pinnace.core.adapters.sqlite.ledger import SqliteLedger  # noqa: PLC0415
@@ -126,7 +143,14 @@ def open_stores(settings: Settings) -> Stores:
     from pinnace.core.adapters.sqlite.usage import SqliteUsageStore  # noqa: PLC0415
 
     file = Database(settings.data_dir / "pinnace.sqlite3")
-    return Stores(SqliteDirectory(file), SqliteLedger(file), SqliteLimiter(file), SqliteUsageStore(file), file.aclose)
+    return Stores(
+        SqliteDirectory(file),
+        SqliteLedger(file),
+        SqliteLimiter(file),
+        SqliteUsageStore(file),
+        SqliteAnswerStore(file),
+        file.aclose,
+    )
 
 
 def system_clock() -> Clock:

@@ -113,7 +113,7 @@ class _Sender:
             headers["request-id"] = context.request_id
             headers["x-request-id"] = context.client_id
             headers["anthropic-organization-id"] = ORGANIZATION
-            headers.update(_rate_headers(context, self._services.clock.now()))
+            headers.update(context.headers | _rate_headers(context, self._services.clock.now()))
         elif message["type"] == "http.response.body":
             if context.first_byte is None and message.get("body"):
                 context.first_byte = self._services.clock.monotonic()

@@ -12,12 +12,14 @@ from starlette.requests import Request
 from pinnace.core.errors import InvalidRequest
 from pinnace.core.model.access import Principal
 from pinnace.core.model.run import MessageMode
-from pinnace.core.usecases.calls import Call, Receipt
+from pinnace.core.usecases.calls import CacheUse, Call, Receipt
 from pinnace.core.wire.anthropic.versions import FIRST
 from pinnace.handlers._http import context_of
 from pinnace.handlers.authentication import profile_of
 from pinnace.handlers.context import RequestContext
 from pinnace.handlers.services import Services
+
+LONGEST_KEY = 255
 
 
 def call_for(
@@ -41,6 +43,8 @@ def call_for(
         api_version=request.headers.get("anthropic-version") or FIRST,
         seconds=settings.request_timeout,
         mode=message_mode(request, settings.agent.message_mode),
+        cache=cache_use(request, enabled=settings.cache.enabled),
+        idempotency_key=idempotency_key(request, number),
     )
 
 
@@ -51,12 +55,48 @@ async def accounted(
     try:
         async with contextlib.aclosing(events):
             async for event in events:
-                context.meters = receipt.meters
+                _tell(context, receipt)
                 yield event
     finally:
-        context.meters = receipt.meters
+        _tell(context, receipt)
         context.model = receipt.model or None
         context.outcome = replace(receipt.outcome, cost_microusd=receipt.amount.microusd)
+
+
+def _tell(context: RequestContext, receipt: Receipt) -> None:
+    """What the answer's headers say."""
+    context.meters = receipt.meters
+    if receipt.cache is not None:
+        context.headers["x-pinnace-cache"] = receipt.cache
+    if receipt.replayed:
+        context.headers["idempotent-replayed"] = "true"
+
+
+def cache_use(request: Request, *, enabled: bool) -> CacheUse:
+    """Whether the cache is used: as the header says, else as the setting does.
+
+    Raises:
+        InvalidRequest: the header says none of the three.
+    """
+    given = request.headers.get("x-pinnace-cache", "on" if enabled else "off")
+    try:
+        return CacheUse(given)
+    except ValueError:
+        raise InvalidRequest("must be 'on', 'off' or 'refresh'", path="x-pinnace-cache") from None
+
+
+def idempotency_key(request: Request, number: int | None) -> str | None:
+    """The request's `Idempotency-Key`; each call of a request has one of its own.
+
+    Raises:
+        InvalidRequest: it is empty or too long.
+    """
+    given = request.headers.get("idempotency-key")
+    if given is None:
+        return None
+    if not 1 <= len(given) <= LONGEST_KEY:
+        raise InvalidRequest(f"must have 1 to {LONGEST_KEY} characters", path="idempotency-key")
+    return given if number is None else f"{given}#{number}"
 
 
 def betas(request: Request) -> tuple[str, ...]:

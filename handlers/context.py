@@ -42,6 +42,7 @@ class RequestContext:
     outcome: Outcome | None = None
     meters: Sequence[Meter] = ()
     principal: Principal | None = None
+    headers: dict[str, str] = field(default_factory=dict)
     refusals: Callable[[BaseException, str], RenderedError] = render
 
     def identify(self, given: str | None) -> None:

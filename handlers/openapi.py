@@ -103,6 +103,7 @@ def document(version: str) -> dict[str, Any]:
             "/v1/messages": _post("Create a message", "CreateMessage", OBJECT, streams=True),
             "/v1/messages/count_tokens": _post("Count the tokens of a request", "CountTokens", OBJECT),
             "/v1/chat/completions": _post("Create a chat completion", "ChatCompletion", OBJECT, streams=True),
+            "/v1/cache": _delete("Forget the cached answers of a project"),
             "/v1/batch": _post("Run a list of requests", "Batch", OBJECT),
             "/v1/route": _post("Choose a model for a task", "RouteQuestion", OBJECT),
             "/v1/usage": _get(

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
 from pinnace.core.errors import PermissionRefused, RateLimited
@@ -23,12 +24,21 @@ from pinnace.core.ports import AgentRunner, Clock, Limiter, UsageStore
 from pinnace.core.usecases import messages
 from pinnace.core.usecases.billing import GRACE, Billing, amount_of
 from pinnace.core.usecases.bounds import Bound, bound_of
+from pinnace.core.usecases.replay import Replay, fingerprint_of
 from pinnace.core.usecases.routing import Router
 from pinnace.core.usecases.tolls import AgentToll
 from pinnace.core.wire.anthropic.errors import render
 
 #: A caller who left before the end; nginx's own status for it.
 LEFT = 499
+
+
+class CacheUse(StrEnum):
+    """Whether an answer that is kept is given, and whether a new one is kept."""
+
+    OFF = "off"
+    ON = "on"
+    REFRESH = "refresh"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +55,13 @@ class Call:
     api_version: str
     seconds: float
     mode: MessageMode
+    cache: CacheUse = CacheUse.OFF
+    idempotency_key: str | None = None
+
+    @property
+    def fingerprint(self) -> str:
+        """A name for everything that the answer depends on."""
+        return fingerprint_of(self.profile.value, self.mode.value, self.betas, self.api_version, self.body)
 
 
 @dataclass(slots=True)
@@ -57,6 +74,8 @@ class Receipt:
     outcome: Outcome = field(default_factory=Outcome)
     used: Mapping[str, Use] = field(default_factory=dict)
     cost_known: bool = True
+    cache: str | None = None
+    replayed: bool = False
 
     @property
     def amount(self) -> Amount:
@@ -72,6 +91,7 @@ class Calls:
     usage: UsageStore
     billing: Billing
     router: Router
+    replay: Replay
     clock: Clock
 
     async def stream(self, call: Call, receipt: Receipt) -> AsyncGenerator[dict[str, Any], None]:
@@ -83,7 +103,7 @@ class Calls:
         began, first, failure = self.clock.monotonic(), None, None
         try:
             await self._choose(call, receipt)
-            async with contextlib.aclosing(self._admitted(call, receipt)) as events:
+            async with contextlib.aclosing(self._once(call, receipt)) as events:
                 async for event in events:
                     first = self.clock.monotonic() - began if first is None else first
                     yield event
@@ -103,6 +123,37 @@ class Calls:
             receipt.model = await messages.resolve_model(self.runner, call.model)
         if not call.principal.may_use(receipt.model):
             raise PermissionRefused(f"This key may not use {receipt.model}; GET /v1/models lists those that it may.")
+
+    async def _once(self, call: Call, receipt: Receipt) -> AsyncGenerator[dict[str, Any], None]:
+        """Answer an `Idempotency-Key` once, and every later time with the same."""
+        key, project_id = call.idempotency_key, call.principal.project_id
+        if key is None:
+            kept, events = None, self._cached(call, receipt)
+        else:
+            kept = await self.replay.claim(project_id, key, call.fingerprint, call.seconds + GRACE)
+            events = self.replay.fulfilling(project_id, key, call.fingerprint, self._cached(call, receipt))
+        if kept is not None:
+            receipt.replayed = True
+            events = _again(kept)
+        async with contextlib.aclosing(events):
+            async for event in events:
+                yield event
+
+    async def _cached(self, call: Call, receipt: Receipt) -> AsyncGenerator[dict[str, Any], None]:
+        """Give the answer to an identical request again, where the caller wants that."""
+        project_id, kept = call.principal.project_id, None
+        events = self._admitted(call, receipt)
+        if call.cache is not CacheUse.OFF:
+            receipt.cache = "miss"
+            if call.cache is CacheUse.ON:
+                kept = await self.replay.cached(project_id, call.fingerprint)
+            events = self.replay.caching(project_id, call.fingerprint, events)
+        if kept is not None:
+            receipt.cache = "hit"
+            events = _again(kept)
+        async with contextlib.aclosing(events):
+            async for event in events:
+                yield event
 
     async def _admitted(self, call: Call, receipt: Receipt) -> AsyncGenerator[dict[str, Any], None]:
         """Run the call between its limits."""
@@ -204,6 +255,11 @@ class Calls:
             first_delta=first,
             cost_known=receipt.cost_known,
         )
+
+
+async def _again(kept: Sequence[dict[str, Any]]) -> AsyncGenerator[dict[str, Any], None]:
+    for event in kept:
+        yield event
 
 
 def _taken(take: Take, used: Mapping[str, Use]) -> int:

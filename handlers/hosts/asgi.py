@@ -17,10 +17,12 @@ from pinnace.core.settings import Settings
 from pinnace.core.usecases.access import Access
 from pinnace.core.usecases.billing import Billing, sweep_forever
 from pinnace.core.usecases.calls import Calls
+from pinnace.core.usecases.replay import Replay
 from pinnace.core.usecases.routing import Router
 from pinnace.core.wiring import Ports, wire
 from pinnace.handlers._http import Border
 from pinnace.handlers.batch import Batches
+from pinnace.handlers.cache import Cache
 from pinnace.handlers.chat import Chat
 from pinnace.handlers.messages import Messages
 from pinnace.handlers.metrics import make_metrics
@@ -57,6 +59,7 @@ def compose(settings: Settings, ports: Ports | None = None) -> ASGIApp:
         Models(services),
         Projects(services),
         Usage(services),
+        Cache(services),
         Routing(services),
         System(services),
     )
@@ -87,7 +90,15 @@ def make_services(settings: Settings, ports: Ports) -> Services:
             admin_key=_revealed(settings.admin_key),
             project=settings.project,
         ),
-        calls=Calls(ports.runner, ports.limiter, ports.usage, billing, router, ports.clock),
+        calls=Calls(
+            runner=ports.runner,
+            limiter=ports.limiter,
+            usage=ports.usage,
+            billing=billing,
+            router=router,
+            replay=Replay(ports.answers, ports.clock, settings.cache.ttl_seconds),
+            clock=ports.clock,
+        ),
     )
 
 
