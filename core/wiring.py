@@ -106,7 +106,7 @@ def wire(settings: Settings, environ: Mapping[str, str] | None = None, clock: Cl
         limiter=stores.limiter,
         usage=stores.usage,
         answers=stores.answers,
-        prices=PriceList(read_own(settings.prices.file) if settings.prices.file else None),
+        prices=open_prices(settings),
         close=stores.close,
     )
 
@@ -151,6 +151,15 @@ def open_stores(settings: Settings) -> Stores:
         SqliteAnswerStore(file),
         file.aclose,
     )
+
+
+def open_prices(settings: Settings) -> Prices:
+    """Make the list of prices.
+
+    Raises:
+        Misconfigured: the file of one's own prices cannot be read.
+    """
+    return PriceList(read_own(settings.prices.file) if settings.prices.file else None)
 
 
 def system_clock() -> Clock:

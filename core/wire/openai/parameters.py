@@ -179,20 +179,21 @@ def _read_output(body: Mapping[str, Any]) -> dict[str, Any]:
     return fields | ({"output_config": config} if config else {})
 
 
+def wants_any_json(body: Mapping[str, Any]) -> bool:
+    """Whether the answer is to be a JSON object of any form, for which Claude has no mode: it is asked for in words."""
+    form = body.get("response_format")
+    return isinstance(form, dict) and form.get("type") == "json_object"
+
+
 def _read_format(value: Any) -> dict[str, Any] | None:
     """Give the schema that the answer must follow, or None for text."""
     if value is None:
         return None
     form = read_object(value, "response_format")
     kind = require(form, "type", "response_format")
-    if kind == "text":
+    if kind in ("text", "json_object"):
         return None
-    if kind == "json_object":
-        raise InvalidRequest(
-            "Claude has no mode for JSON of any form; use 'json_schema', or 'text' and ask for JSON",
-            path="response_format.type",
-        )
-    read_choice(kind, ("json_schema", "text"), "response_format.type")
+    read_choice(kind, ("json_object", "json_schema", "text"), "response_format.type")
     path = "response_format.json_schema"
     wanted = read_object(require(form, "json_schema", "response_format"), path)
     refuse_others(wanted, ("name", "description", "schema", "strict"), path)

@@ -20,9 +20,12 @@ from pinnace.core.wire.openai.parameters import (
     check_refused,
     read_parameters,
     read_stream,
+    wants_any_json,
 )
 from pinnace.core.wire.openai.tools import read_tools
 
+#: What `json_object` amounts to.
+JSON_ONLY: Final = "Answer with one JSON object and nothing else: no words around it, and no code fence."
 #: Every field that may come with a value.
 KNOWN: Final = frozenset(
     {
@@ -73,6 +76,14 @@ def parse_chat_request(raw: bytes) -> ChatRequest:
         conversation.add(message, f"messages.{index}")
     body: dict[str, Any] = {"model": model, **read_parameters(given), "stream": stream}
     system = conversation.system()
+    if wants_any_json(given):
+        system = _with_instruction(system)
     if system:
         body["system"] = system
     return ChatRequest(model, stream, include_usage, {**body, **read_tools(given), "messages": conversation.messages()})
+
+
+def _with_instruction(system: str | list[dict[str, Any]] | None) -> str | list[dict[str, Any]]:
+    if isinstance(system, list):
+        return [*system, {"type": "text", "text": JSON_ONLY}]
+    return f"{system}\n{JSON_ONLY}" if system else JSON_ONLY

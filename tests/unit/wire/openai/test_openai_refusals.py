@@ -179,7 +179,7 @@ def test_what_cannot_be_given_is_refused_by_name(name: str) -> None:
         ("reasoning_effort", "huge", "reasoning_effort"),
         ("response_format", "json", "response_format"),
         ("response_format", {}, "response_format.type"),
-        ("response_format", {"type": "json_object"}, "response_format.type"),
+        ("response_format", {"type": "grammar"}, "response_format.type"),
         ("response_format", {"type": "xml"}, "response_format.type"),
         ("response_format", {"type": "json_schema"}, "response_format.json_schema"),
         ("response_format", {"type": "json_schema", "json_schema": {}}, "response_format.json_schema.schema"),

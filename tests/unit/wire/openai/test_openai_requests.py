@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from pinnace.core.wire.anthropic.requests import check_messages_body
 from pinnace.core.wire.openai.parameters import DEFAULT_MAX_TOKENS, IGNORED
-from pinnace.core.wire.openai.requests import ChatRequest, parse_chat_request
+from pinnace.core.wire.openai.requests import JSON_ONLY, ChatRequest, parse_chat_request
 
 HELLO = {"role": "user", "content": "Hello"}
 PNG = "iVBORw0KGgo="
@@ -66,7 +66,7 @@ def use(call: str, **given: Any) -> dict[str, Any]:
     return {"type": "tool_use", "id": call, "name": "look_up", "input": given}
 
 
-def test_the_smallest_request_is_a_message_with_the_most_tokens_that_claude_code_asks_for() -> None:
+def test_the_smallest_request_is_a_message_with_as_many_tokens_as_it_may_take() -> None:
     request = parsed()
     assert (request.model, request.stream, request.include_usage) == ("sonnet", False, False)
     assert request.body == {
@@ -99,6 +99,15 @@ def test_a_marked_system_prompt_keeps_its_parts() -> None:
     mark = {"type": "ephemeral", "ttl": "1h"}
     body = translated({"role": "system", "content": [text("One", cache_control=mark), text("Two")]}, HELLO)
     assert body["system"] == [text("One", cache_control=mark), text("Two")]
+
+
+def test_json_of_any_form_is_asked_for_in_words() -> None:
+    form = {"type": "json_object"}
+    marked = {"role": "system", "content": [text("Be brief", cache_control={"type": "ephemeral"})]}
+    assert translated(user("Ahoy"), response_format=form)["system"] == JSON_ONLY
+    plain = {"role": "system", "content": "Be brief"}
+    assert translated(plain, user("Ahoy"), response_format=form)["system"] == f"Be brief\n{JSON_ONLY}"
+    assert translated(marked, user("Ahoy"), response_format=form)["system"][-1] == text(JSON_ONLY)
 
 
 def test_images_and_files_become_blocks_in_their_place() -> None:
