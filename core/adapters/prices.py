@@ -23,7 +23,9 @@ _LONG_LIVED = ("cache_creation_input_tokens", "cache_creation_1h_input_tokens")
 #: Tokens that a model reads at most where the list does not say.
 WINDOW = 1_000_000
 #: What Bedrock and Vertex put around a model's name: `eu.anthropic.claude-x-v1:0`, `claude-x@20251001`.
-_AROUND = re.compile(r"^(?:[a-z]{2,6}\.)?(?:anthropic\.)?(claude[a-z0-9.-]*?)(?:-v\d+(?::\d+)?|@[0-9a-z-]+)?$")
+_AROUND = re.compile(
+    r"^(?:[a-z]{2,6}(?:-[a-z]+)?\.)?(?:anthropic\.)?(claude[a-z0-9.-]*?)(?:-v\d+(?::\d+)?|@[0-9a-z-]+)?$"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +64,21 @@ class PriceList:
         from genai_prices import Usage, calc_price  # noqa: PLC0415 - 200 ms of import
 
         try:
-            return calc_price(Usage(), _plain(model), provider_id="anthropic").model.context_window or WINDOW
+            listed = calc_price(Usage(), _plain(model), provider_id="anthropic").model.context_window or WINDOW
         except LookupError:
             return WINDOW
+        within = self._exact(model, {"input_tokens": listed}) or Decimal(0)
+        beyond = self._exact(model, {"input_tokens": WINDOW}) or Decimal(0)
+        # A price of its own for more than the model is said to read means that somewhere it reads more.
+        return listed if beyond * listed == within * WINDOW else max(listed, WINDOW)
 
     def _exact(self, model: str, usage: Mapping[str, int]) -> Decimal | None:
         counted = _Counted.of(usage)
         own = self._own.get(model) or self._own.get(_plain(model))
-        return _own_cost(own, counted) if own else _listed_cost(_plain(model), counted)
+        if own:
+            return _own_cost(own, counted)
+        exact = _listed_cost(model, counted)
+        return _listed_cost(_plain(model), counted) if exact is None else exact
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +154,8 @@ def read_own(path: Path) -> dict[str, OwnPrice]:
 
 
 def _own_price(table: Mapping[str, Any]) -> OwnPrice:
+    if not all(type(value) in (int, Decimal) for value in table.values()):
+        raise TypeError("a price is no number")
     given = {name: Decimal(value) for name, value in table.items()}
     base = {
         "cache_read": given["input"] / 10,

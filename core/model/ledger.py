@@ -52,6 +52,11 @@ class Cap:
     tokens: int | None = None
     hard: bool = True
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it bounds nothing."""
+        return self.microusd is None and self.tokens is None
+
 
 @dataclass(frozen=True, slots=True)
 class Balance:

@@ -55,14 +55,14 @@ class Access:
             if self.admin_key is not None and hmac.compare_digest(given, digest_of(self.admin_key)):
                 return Principal(await self._own_project(), frozenset([Scope.ADMIN]))
             if self.api_key is not None and hmac.compare_digest(given, digest_of(self.api_key)):
-                return Principal(await self._own_project(), ORDINARY)
+                return Principal(_serving(await self._own_project()), ORDINARY)
             if secret.startswith(KEY_PREFIX):
                 return await self._holder(given)
         if not await self.is_open():
             if secret:
                 raise Unauthenticated("The API key is not valid.")
             raise Unauthenticated("No API key was given: send it as x-api-key or as Authorization: Bearer.")
-        return Principal(await self._own_project(), ORDINARY)
+        return Principal(_serving(await self._own_project()), ORDINARY)
 
     async def is_open(self) -> bool:
         """Whether there is no key at all."""
@@ -145,6 +145,8 @@ class Access:
 
     async def revoke_key(self, actor: Principal, key: Key) -> Key:
         """Make a key good for nothing, for ever."""
+        if key.revoked_at is not None:
+            return key
         await self.directory.change_key(replace(key, revoked_at=self.clock.now()))
         await self._note(actor, "key.revoke", key.id, key.project_id, {})
         return await self.key_of(actor, key.project_id, key.id)
@@ -159,8 +161,9 @@ class Access:
                 f"The API key was {'revoked' if key.revoked_at else 'good until a while ago: it expired'}."
             )
         project = await self.directory.project(key.project_id)
-        if project is None or project.archived_at is not None:
-            raise Unauthenticated("The API key's project is archived.")
+        if project is None:
+            raise Unauthenticated("The API key is not valid.")
+        _serving(project)
         if key.last_used_at is None or now - key.last_used_at > TOUCH:
             await self.directory.touch_key(key.project_id, key.id, now)
         return Principal(project, key.scopes, key)
@@ -177,3 +180,9 @@ class Access:
     ) -> None:
         who = actor.key_id or CONFIGURATION
         await self.directory.record(AuditEntry(self.clock.now(), who, action, target, project_id, dict(details)))
+
+
+def _serving(project: Project) -> Project:
+    if project.archived_at is not None:
+        raise Unauthenticated("The API key's project is archived.")
+    return project

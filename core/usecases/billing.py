@@ -13,6 +13,7 @@ from pinnace.core.model.ledger import Amount, Balance, Cap, Reservation, caps_of
 from pinnace.core.model.usage import Use
 from pinnace.core.ports import Clock, Ledger, Prices
 from pinnace.core.usecases.bounds import Bound
+from pinnace.core.usecases.cancelling import surely
 
 log = logging.getLogger("pinnace.budget")
 
@@ -54,20 +55,30 @@ class Billing:
             BudgetExceeded: a hard budget has not enough left.
             BillingRefused: there is a budget in dollars, and the model has no price.
         """
-        window = self.prices.context_window(model)
+        caps = self.caps(principal, self.clock.now())
+        if bound.rounds is None and any(cap.hard and not cap.is_open for cap in caps):
+            raise BillingRefused(
+                "A tool that the model's API runs by itself has no max_uses, so nothing bounds what this call can cost: give "
+                "it one, or have the budget only warn."
+            )
+        rounds = bound.rounds or 1
+        window = self.prices.context_window(model) * rounds
         read = window if bound.input is None else min(bound.input, window)
-        cost = self.prices.bound(model, read, bound.output, cache=bound.cache)
+        written = bound.output * rounds
+        cost = self.prices.bound(model, read, written, cache=bound.cache)
+        if cost is not None and bound.searches:
+            cost += self.prices.cost(model, {"web_search_requests": bound.searches}) or 0
         if cost is None and self._in_dollars(principal) and not self.unpriced:
             raise BillingRefused(
                 f"There is no price for {model}, and this project has a budget in dollars: choose another model, give it "
                 "a price (prices.file), or allow it (prices.allow_unpriced)."
             )
         now = self.clock.now()
-        caps = self.caps(principal, now)
-        amount = Amount(cost or 0, read + bound.output)
+        amount = Amount(cost or 0, read + written)
         reservation = Reservation(name, amount, tuple(cap.account for cap in caps), now + seconds + GRACE)
-        await self.ledger.reserve(reservation, caps)
-        return Ticket(principal, reservation, caps)
+        ticket = Ticket(principal, reservation, caps)
+        await surely(self.ledger.reserve(reservation, caps), lambda: self.settle(ticket, Amount()))
+        return ticket
 
     async def settle(self, ticket: Ticket, used: Amount) -> None:
         """Put what was used in the place of what was reserved, and tell who asked to be told."""

@@ -20,6 +20,8 @@ IMAGE = 5_000
 AROUND = 16
 #: The API's own system prompt about tools, which it adds where a request has any; 600 tokens at most are published.
 TOOLS = 1_000
+#: Tools that the API runs by itself within a call; what else has a type of its own is run by the caller.
+RUN_BY_THE_API = ("web_search", "web_fetch", "code_execution", "tool_search", "mcp_toolset")
 #: Where `max_tokens` is missing; no model writes more.
 OUTPUT = 128_000
 
@@ -28,12 +30,15 @@ OUTPUT = 128_000
 class Bound:
     """At most so many tokens in and out; `cache` is the longest-lived cache that may be written to.
 
-    `input` is None where nothing but the model's context window bounds it.
+    `input` is None where nothing but the model's context window bounds it. With the model's own server tools it reads that
+    `rounds` times, and makes at most `searches`; `rounds` is None where nothing bounds them.
     """
 
     input: int | None
     output: int
     cache: CacheLife | None
+    rounds: int | None = 1
+    searches: int = 0
 
 
 class _Unbounded(Exception):
@@ -47,12 +52,30 @@ def bound_of(body: Mapping[str, Any]) -> Bound:
     cache: CacheLife | None = None
     if b'"cache_control"' in written:
         cache = "1h" if b'"ttl":"1h"' in written else "5m"
+    rounds, searches = _rounds(body)
+    if "messages" not in body or rounds != 1:
+        return Bound(None, output, cache, rounds, searches)
     try:
         size = AROUND + _text(body.get("system")) + sum(_message(message) for message in body.get("messages") or ())
-        size += _tools(body) + _json(body.get("output_config"))
+        size += _tools(body) + _json(body.get("output_config")) + _json(body.get("output_format"))
     except _Unbounded:
         return Bound(None, output, cache)
     return Bound(size, output, cache)
+
+
+def _rounds(body: Mapping[str, Any]) -> tuple[int | None, int]:
+    """How often the model reads its context within one call, and how often it may search the web."""
+    if body.get("mcp_servers"):
+        return None, 0
+    rounds, searches = 1, 0
+    for tool in body.get("tools") or ():
+        if (kind := tool.get("type") or "custom").startswith(RUN_BY_THE_API):
+            uses = tool.get("max_uses")
+            if not isinstance(uses, int):
+                return None, 0
+            rounds += uses
+            searches += uses if kind.startswith("web_search") else 0
+    return rounds, searches
 
 
 def _message(message: Mapping[str, Any]) -> int:

@@ -24,6 +24,7 @@ from pinnace.core.ports import AgentRunner, Clock, Limiter, UsageStore
 from pinnace.core.usecases import messages
 from pinnace.core.usecases.billing import GRACE, Billing, amount_of
 from pinnace.core.usecases.bounds import Bound, bound_of
+from pinnace.core.usecases.cancelling import surely
 from pinnace.core.usecases.replay import Replay, fingerprint_of
 from pinnace.core.usecases.routing import Router
 from pinnace.core.usecases.tolls import AgentToll
@@ -158,14 +159,16 @@ class Calls:
     async def _admitted(self, call: Call, receipt: Receipt) -> AsyncGenerator[dict[str, Any], None]:
         """Run the call between its limits."""
         bound = bound_of(call.body)
-        takes, lease = self._takes(call, bound)
+        takes, lease = self._takes(call, receipt.model, bound)
         if not takes and lease is None:
             async with contextlib.aclosing(self._paid(call, receipt, bound)) as events:
                 async for event in events:
                     yield event
             return
         try:
-            receipt.meters = await self.limiter.enter(takes, self.clock.now(), lease)
+            entering = self.limiter.enter(takes, self.clock.now(), lease)
+            nothing = [(take, 0) for take in takes]
+            receipt.meters = await surely(entering, lambda: self.limiter.leave(nothing, self.clock.now(), lease))
         except RateLimited as error:
             receipt.meters = error.meters
             raise
@@ -213,12 +216,14 @@ class Calls:
             seconds=call.seconds,
         )
 
-    def _takes(self, call: Call, bound: Bound) -> tuple[list[Take], Lease | None]:
+    def _takes(self, call: Call, model: str, bound: Bound) -> tuple[list[Take], Lease | None]:
         """What the call takes of its key's limits: the most that it can use, which is put right at its end."""
         key = call.principal.key
         if key is None:
             return [], None
-        limits, read = key.limits, bound.input if bound.input is not None else bound.output
+        limits, read = key.limits, bound.input
+        if read is None:
+            read = self.billing.prices.context_window(model)
         wanted = (
             ("requests", limits.requests_per_minute, 1),
             ("tokens", limits.tokens_per_minute, read + bound.output),

@@ -212,7 +212,10 @@ def test_the_table_of_errors_says_what_the_code_says() -> None:
 def test_the_file_of_prices_can_be_read(tmp_path: Path) -> None:
     (block,) = [block for block in BLOCKS if block.kind == "toml" and block.page == "docs/budgets.md"]
     (tmp_path / "prices.toml").write_text(block.text, encoding="utf-8")
-    assert PriceList(read_own(tmp_path / "prices.toml")).cost("claude-sonnet-5-5", {"input_tokens": 1_000_000}) == 1_800_000
+    assert (
+        PriceList(read_own(tmp_path / "prices.toml")).cost("claude-sonnet-5-5", {"input_tokens": 1_000_000})
+        == 1_800_000
+    )
 
 
 def test_settings_in_toml_can_be_served(tmp_path: Path) -> None:

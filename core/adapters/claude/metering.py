@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,11 +23,12 @@ class UsageReader:
 
     @property
     def usage(self) -> dict[str, int]:
-        self._read(self._rest)
-        self._rest = b""
-        if self._ended:
-            return dict(self._reported)
-        return self._reported | {"output_tokens": max(self._deltas, self._reported.get("output_tokens", 0))}
+        # A copy reads what waits for the end of its line, because there may be none, or more of it.
+        seen = copy.copy(self)
+        seen._read(seen._rest)
+        if seen._ended:
+            return dict(seen._reported)
+        return seen._reported | {"output_tokens": max(seen._deltas, seen._reported.get("output_tokens", 0))}
 
     def feed(self, piece: bytes) -> None:
         """Take the next bytes, cut anywhere."""
@@ -35,28 +37,31 @@ class UsageReader:
             self._read(line)
 
     def _read(self, line: bytes) -> None:
-        if b'"content_block_delta"' in line:
-            self._deltas += 1
-        elif b'"usage"' in line:
-            try:
-                event = orjson.loads(line.removeprefix(b"data:"))
-            except orjson.JSONDecodeError:
-                return
+        if b'"usage"' not in line:
+            self._deltas += b'"content_block_delta"' in line
+            return
+        try:
+            event = orjson.loads(line.removeprefix(b"data:"))
+        except orjson.JSONDecodeError:
+            return
+        if isinstance(event, dict):
             self._take(event)
 
-    def _take(self, event: Any) -> None:
-        if not isinstance(event, dict):
-            return
-        kind = event.get("type")
-        if kind == "message_start":
-            self._reported |= flat_usage(event.get("message", {}).get("usage") or {})
+    def _take(self, event: dict[str, Any]) -> None:
+        kind, message = event.get("type"), event.get("message")
+        if kind == "message_start" and isinstance(message, dict):
+            self._reported = self._reported | flat_usage(message.get("usage"))
         elif kind in ("message_delta", "message"):
-            self._reported |= flat_usage(event.get("usage") or {})
+            self._reported = self._reported | flat_usage(event.get("usage"))
             self._ended = True
+        elif kind == "content_block_delta":
+            self._deltas += 1
 
 
-def flat_usage(usage: Mapping[str, Any]) -> dict[str, int]:
-    """The counts of a `usage` object, with those that prices need out of its inner objects."""
+def flat_usage(usage: Any) -> dict[str, int]:
+    """The counts of a `usage` object, with those that prices need out of its inner objects; of anything else none."""
+    if not isinstance(usage, Mapping):
+        return {}
     flat = {name: value for name, value in usage.items() if isinstance(value, int) and not isinstance(value, bool)}
     written, tools = usage.get("cache_creation"), usage.get("server_tool_use")
     if isinstance(written, dict) and isinstance(written.get("ephemeral_1h_input_tokens"), int):

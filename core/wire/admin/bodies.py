@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from pinnace.core.model.access import Budget, BudgetMode, Limits, Scope
 from pinnace.core.model.run import Profile
@@ -17,6 +17,13 @@ Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max
 Pattern = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Count = Annotated[int, Field(ge=0, le=10**15, strict=True)]
 Rate = Annotated[int, Field(ge=1, le=10**9, strict=True)]
+
+
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("must be a moment of the years 1 to 9999 in UTC") from None
 
 
 class _Body(BaseModel):
@@ -76,13 +83,13 @@ class _KeyFields(_Body):
     allowed_models: list[Pattern] | None = Field(default=None, max_length=100)
     limits: LimitsBody | None = None
     budget: BudgetBody | None = None
-    expires_at: AwareDatetime | None = None
+    expires_at: Annotated[AwareDatetime, AfterValidator(_in_utc)] | None = None
 
     def fields(self) -> dict[str, Any]:
         """The fields of `Key` that are given."""
         given = _given(self)
         if "expires_at" in given and self.expires_at is not None:
-            given["expires_at"] = self.expires_at.astimezone(UTC).timestamp()
+            given["expires_at"] = self.expires_at.timestamp()
         return given
 
 

@@ -7,8 +7,10 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
-#: A trillion dollars; what is more is a mistake.
-MOST = 10**12 * 1_000_000
+#: A trillion dollars, in millionths; what is more is a mistake.
+MOST = 10**18
+LIMIT = Decimal(10**12)
+STEP = Decimal("0.000001")
 
 
 def to_microusd(value: Any) -> int:
@@ -18,15 +20,17 @@ def to_microusd(value: Any) -> int:
         ValueError: it is no amount, or finer than a millionth of a dollar.
     """
     if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise ValueError("must be dollars, such as 10 or \"10.50\"")  # noqa: TRY004 - pydantic wants a ValueError
+        raise ValueError('must be dollars, such as 10 or "10.50"')
     try:
-        micro = Decimal(str(value)) * 1_000_000
-        whole = micro.to_integral_value()
+        amount = Decimal(str(value))
     except InvalidOperation:
-        raise ValueError("must be dollars, such as 10 or \"10.50\"") from None
-    if not micro.is_finite() or micro != whole:
+        raise ValueError('must be dollars, such as 10 or "10.50"') from None
+    # Compared before anything is computed: "1e999990" is half a minute of arithmetic.
+    if amount.is_finite() and not -LIMIT <= amount <= LIMIT:
+        raise ValueError(f"must be at most {LIMIT:,} dollars")
+    if not amount.is_finite() or amount != amount.quantize(STEP):
         raise ValueError("must be a number of dollars with at most six decimals")
-    return int(whole)
+    return int(amount.quantize(STEP) * 1_000_000)
 
 
 def dollars(microusd: int) -> str:
@@ -38,6 +42,6 @@ def dollars(microusd: int) -> str:
 Dollars = Annotated[
     int,
     BeforeValidator(to_microusd),
-    Field(ge=0, le=MOST),
+    Field(ge=0),
     WithJsonSchema({"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": r"^\d+(\.\d{1,6})?$"}]}),
 ]

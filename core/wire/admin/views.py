@@ -112,9 +112,14 @@ def usage_csv(totals: Sequence[UsageTotal]) -> str:
         counts = [total.use.tokens.get(kind, 0) for kind in KINDS]
         cost = dollars(total.use.microusd)
         lines.writerow(
-            [total.day, total.key_id or "", total.model, total.requests, *counts, total.use.total_tokens, cost]
+            [total.day, total.key_id or "", _cell(total.model), total.requests, *counts, total.use.total_tokens, cost]
         )
     return written.getvalue()
+
+
+def _cell(text: str) -> str:
+    """A caller's text, so that no spreadsheet takes it for a formula."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
 
 
 def _period(cap: Cap) -> str:

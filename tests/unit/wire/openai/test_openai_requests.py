@@ -104,10 +104,10 @@ def test_a_marked_system_prompt_keeps_its_parts() -> None:
 def test_json_of_any_form_is_asked_for_in_words() -> None:
     form = {"type": "json_object"}
     marked = {"role": "system", "content": [text("Be brief", cache_control={"type": "ephemeral"})]}
-    assert translated(user("Ahoy"), response_format=form)["system"] == JSON_ONLY
+    assert translated(user(text("Ahoy")), response_format=form)["system"] == JSON_ONLY
     plain = {"role": "system", "content": "Be brief"}
-    assert translated(plain, user("Ahoy"), response_format=form)["system"] == f"Be brief\n{JSON_ONLY}"
-    assert translated(marked, user("Ahoy"), response_format=form)["system"][-1] == text(JSON_ONLY)
+    assert translated(plain, user(text("Ahoy")), response_format=form)["system"] == f"Be brief\n{JSON_ONLY}"
+    assert translated(marked, user(text("Ahoy")), response_format=form)["system"][-1] == text(JSON_ONLY)
 
 
 def test_images_and_files_become_blocks_in_their_place() -> None:
