@@ -51,12 +51,14 @@ def kill_marked(mark: str) -> None:
 
 
 def kill(pid: int, mark: str) -> None:
-    """Kill a child and whatever carries its mark.
+    """Kill a child and whatever carries its mark; `pid` is 0 where it was never seen to start.
 
     Where there is no `/proc` to find marks in, the child's process group is what can be had.
     """
     if os.path.isdir("/proc/self"):
         kill_marked(mark)
+        return
+    if pid == 0:
         return
     try:
         os.killpg(pid, signal.SIGKILL)

@@ -70,6 +70,8 @@ class CliProcess:
         Raises:
             CliUnavailable: it cannot be started, or does not answer within `seconds`.
         """
+        # Listed before there is anything of it: a server that is killed in the middle of a start leaves nothing either.
+        self._watch.add(self.launch.mark, 0, self.launch.directory)
         try:
             make_directories(self.launch)
             work = await asyncio.to_thread(fill_workspace, self.launch, agent) if agent else self.launch.work
@@ -84,6 +86,7 @@ class CliProcess:
             )
         except OSError as error:
             shutil.rmtree(self.launch.directory, ignore_errors=True)
+            self._watch.remove(self.launch.mark)
             log.exception("the CLI cannot be started")
             reason = os.strerror(error.errno) if error.errno else type(error).__name__
             raise CliUnavailable(f"The Claude Code CLI cannot be started: {reason}.") from error

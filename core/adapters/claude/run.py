@@ -27,6 +27,8 @@ log = logging.getLogger("pinnace.run")
 #: How long the CLI may take to obey an interrupt, and to end a turn whose answer is complete; seconds.
 OBEY = 0.9
 ENDING = 3.0
+#: Seconds within which the ends of processes that were killed together are noticed.
+NOTICE = 0.05
 #: How many processes may turn out to be dead before a call gives up.
 DEAD_AT_MOST = 4
 #: The CLI's own words around the model's message, which name commands and addresses that mean nothing to a caller.
@@ -97,7 +99,7 @@ class BaseRun(ABC):
             try:
                 await self.open()
             except CliBroke:
-                self._give_up_process()
+                await self._give_up_process()
             else:
                 return
         await self.open()
@@ -109,10 +111,12 @@ class BaseRun(ABC):
         log.warning("a spare refused its claim; starting a process instead", extra={"reason": self.fallback})
         self._process = await self.pool.replace(self.process, initialize)
 
-    def _give_up_process(self) -> None:
+    async def _give_up_process(self) -> None:
         log.warning("a process died before its call began; taking another one")
         self.pool.count("broken")
         self._drop()
+        # All of a pool may have been killed at once, and each looks alive until the system has told of its end.
+        await asyncio.sleep(NOTICE)
 
     async def first(self) -> Frame:
         """Take a run's first frame; where the process died before it called the model, open again and take that one's.
@@ -126,7 +130,7 @@ class BaseRun(ABC):
             except CliBroke:
                 if self.process.alive or self.process.channel.calls or not self.cli.credential.relayed:
                     raise
-            self._give_up_process()
+            await self._give_up_process()
             await self._open_surely()
         return await self.take()
 
