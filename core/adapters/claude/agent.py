@@ -172,7 +172,7 @@ class AgentRun(BaseRun):
         while True:
             early = self._conversation.early
             frame = early.popleft() if early else await (self.take() if begun else self.first())
-            begun = True
+            begun = begun or isinstance(frame, StreamEvent | Result)
             if isinstance(frame, ControlRequest):
                 self._reply(frame)
             elif isinstance(frame, Result):

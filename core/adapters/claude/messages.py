@@ -94,7 +94,8 @@ class MessagesRun(BaseRun):
             try:
                 async with asyncio.timeout(ENDING if answered else None):
                     frame = await (self.take() if begun else self.first())
-                    begun = True
+                    # What a process said before it was killed may wait here still, and begins nothing.
+                    begun = begun or isinstance(frame, StreamEvent | Result)
             except (TimeoutError, CliBroke):
                 if not answered:
                     raise
