@@ -20,6 +20,8 @@ from pinnace.core.ports import CacheLife
 MICRO = Decimal(1_000_000)
 #: The API counts tokens for the longer-lived cache among those for any.
 _LONG_LIVED = ("cache_creation_input_tokens", "cache_creation_1h_input_tokens")
+#: Models whose window is not looked up again.
+REMEMBERED = 1_000
 #: Tokens that a model reads at most where the list does not say.
 WINDOW = 1_000_000
 #: What Bedrock and Vertex put around a model's name: `eu.anthropic.claude-x-v1:0`, `claude-x@20251001`.
@@ -44,6 +46,7 @@ class PriceList:
 
     def __init__(self, own: Mapping[str, OwnPrice] | None = None) -> None:
         self._own = own or {}
+        self._windows: dict[str, int] = {}
 
     @property
     def as_of(self) -> str:
@@ -61,6 +64,15 @@ class PriceList:
         return None if exact is None else int((exact * MICRO).to_integral_value(ROUND_CEILING))
 
     def context_window(self, model: str) -> int:
+        window = self._windows.get(model)
+        if window is None:
+            window = self._find_window(model)
+            # Names come from callers, so only a bounded number of them is remembered.
+            if len(self._windows) < REMEMBERED:
+                self._windows[model] = window
+        return window
+
+    def _find_window(self, model: str) -> int:
         from genai_prices import Usage, calc_price  # noqa: PLC0415 - 200 ms of import
 
         try:

@@ -41,6 +41,8 @@ def compose(settings: Settings, ports: Ports | None = None) -> ASGIApp:
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: object) -> AsyncIterator[None]:
+        # The list of prices takes 200 ms to load, which the first call would wait for, and every other call with it.
+        await asyncio.to_thread(given.prices.context_window, "claude")
         await given.runner.prepare()
         sweeping = asyncio.create_task(sweep_forever(given.ledger, given.clock))
         try:
