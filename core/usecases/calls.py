@@ -61,7 +61,7 @@ class Call:
 
     @property
     def fingerprint(self) -> str:
-        """A name for everything that the answer depends on."""
+        """A name for everything that the answer depends on; reads the whole body, so it is asked for once."""
         return fingerprint_of(self.profile.value, self.mode.value, self.betas, self.api_version, self.body)
 
 
@@ -123,7 +123,9 @@ class Calls:
         else:
             receipt.model = await messages.resolve_model(self.runner, call.model)
         if not call.principal.may_use(receipt.model):
-            raise PermissionRefused(f"This key may not use {receipt.model}; GET /v1/models lists those that it may.")
+            raise PermissionRefused(
+                f"This key may not use {receipt.model}; an administrator can add it to the allowed_models of the key or project."
+            )
 
     async def _once(self, call: Call, receipt: Receipt) -> AsyncGenerator[dict[str, Any], None]:
         """Answer an `Idempotency-Key` once, and every later time with the same."""
@@ -131,8 +133,9 @@ class Calls:
         if key is None:
             kept, events = None, self._cached(call, receipt)
         else:
-            kept = await self.replay.claim(project_id, key, call.fingerprint, call.seconds + GRACE)
-            events = self.replay.fulfilling(project_id, key, call.fingerprint, self._cached(call, receipt))
+            fingerprint = call.fingerprint
+            kept = await self.replay.claim(project_id, key, fingerprint, call.seconds + GRACE)
+            events = self.replay.fulfilling(project_id, key, fingerprint, self._cached(call, receipt))
         if kept is not None:
             receipt.replayed = True
             events = _again(kept)
@@ -145,10 +148,10 @@ class Calls:
         project_id, kept = call.principal.project_id, None
         events = self._admitted(call, receipt)
         if call.cache is not CacheUse.OFF:
-            receipt.cache = "miss"
+            receipt.cache, fingerprint = "miss", call.fingerprint
             if call.cache is CacheUse.ON:
-                kept = await self.replay.cached(project_id, call.fingerprint)
-            events = self.replay.caching(project_id, call.fingerprint, events)
+                kept = await self.replay.cached(project_id, fingerprint)
+            events = self.replay.caching(project_id, fingerprint, events)
         if kept is not None:
             receipt.cache = "hit"
             events = _again(kept)
