@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from pinnace.core.adapters.anthropic.counting import EstimatingTokenCounter, UpstreamTokenCounter
 from pinnace.core.adapters.clock import SystemClock
@@ -24,6 +25,9 @@ from pinnace.core.ports import (
     UsageStore,
 )
 from pinnace.core.settings import Settings
+
+if TYPE_CHECKING:
+    from pinnace.core.adapters.claude.options import AgentOptions, PoolOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +55,7 @@ def wire(settings: Settings, environ: Mapping[str, str] | None = None, clock: Cl
         CliUnavailable: there is no CLI.
     """
     from pinnace.core.adapters.claude.binary import find_binary, find_credential  # noqa: PLC0415 - only for who runs it
-    from pinnace.core.adapters.claude.options import AgentOptions, CliOptions, CredentialKind, PoolOptions  # noqa: PLC0415
+    from pinnace.core.adapters.claude.options import CliOptions, CredentialKind  # noqa: PLC0415 - as above
     from pinnace.core.adapters.claude.runner import ClaudeRunner  # noqa: PLC0415
 
     given = os.environ if environ is None else environ
@@ -66,31 +70,7 @@ def wire(settings: Settings, environ: Mapping[str, str] | None = None, clock: Cl
         agent_retries=settings.cli.retries,
         silence=settings.cli.silence_seconds,
     )
-    agent = AgentOptions(
-        allowed_tools=settings.agent.allowed_tools,
-        disallowed_tools=settings.agent.disallowed_tools,
-        permission_mode=settings.agent.permission_mode,
-        max_turns=settings.agent.max_turns,
-        workspace=settings.agent.workspace,
-        shared=settings.agent.share_workspace,
-        replace_system=settings.agent.system_prompt == "replace",
-        setting_sources=settings.agent.setting_sources,
-    )
-    pool = PoolOptions(
-        spares_messages=settings.messages.spares,
-        spares_agent=settings.agent.spares,
-        max_processes=settings.pool.max_processes,
-        max_waiting=settings.pool.max_waiting,
-        max_turns=settings.pool.max_turns,
-        max_age=settings.pool.max_age,
-        max_memory=settings.pool.max_memory_mb,
-        idle=settings.pool.idle_seconds,
-        hold=settings.pool.hold_seconds,
-        spawns=settings.pool.concurrent_starts,
-        start_timeout=settings.pool.start_timeout,
-        isolation_messages=settings.messages.isolation,
-        isolation_agent=settings.agent.isolation,
-    )
+    agent, pool = _agent_options(settings), _pool_options(settings)
     counter: TokenCounter = EstimatingTokenCounter()
     if credential.kind is CredentialKind.API_KEY:
         counter = UpstreamTokenCounter(credential.base_url, {"x-api-key": credential.secret})
@@ -108,6 +88,41 @@ def wire(settings: Settings, environ: Mapping[str, str] | None = None, clock: Cl
         answers=stores.answers,
         prices=open_prices(settings),
         close=stores.close,
+    )
+
+
+def _agent_options(settings: Settings) -> AgentOptions:
+    from pinnace.core.adapters.claude.options import AgentOptions  # noqa: PLC0415 - only for who runs the CLI
+
+    return AgentOptions(
+        allowed_tools=settings.agent.allowed_tools,
+        disallowed_tools=settings.agent.disallowed_tools,
+        permission_mode=settings.agent.permission_mode,
+        max_turns=settings.agent.max_turns,
+        workspace=settings.agent.workspace,
+        shared=settings.agent.share_workspace,
+        replace_system=settings.agent.system_prompt == "replace",
+        setting_sources=settings.agent.setting_sources,
+    )
+
+
+def _pool_options(settings: Settings) -> PoolOptions:
+    from pinnace.core.adapters.claude.options import PoolOptions  # noqa: PLC0415 - only for who runs the CLI
+
+    return PoolOptions(
+        spares_messages=settings.messages.spares,
+        spares_agent=settings.agent.spares,
+        max_processes=settings.pool.max_processes,
+        max_waiting=settings.pool.max_waiting,
+        max_turns=settings.pool.max_turns,
+        max_age=settings.pool.max_age,
+        max_memory=settings.pool.max_memory_mb,
+        idle=settings.pool.idle_seconds,
+        hold=settings.pool.hold_seconds,
+        spawns=settings.pool.concurrent_starts,
+        start_timeout=settings.pool.start_timeout,
+        isolation_messages=settings.messages.isolation,
+        isolation_agent=settings.agent.isolation,
     )
 
 

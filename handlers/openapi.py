@@ -85,6 +85,22 @@ def document(version: str) -> dict[str, Any]:
         schema = shape.model_json_schema(ref_template="#/components/schemas/{model}")
         schemas |= schema.pop("$defs", {})
         schemas[shape.__name__] = schema
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "pinnace", "version": version, "summary": "Claude Code as an HTTP API."},
+        "security": [{"key": []}, {"bearer": []}],
+        "paths": _paths(),
+        "components": {
+            "schemas": schemas,
+            "securitySchemes": {
+                "key": {"type": "apiKey", "in": "header", "name": "x-api-key"},
+                "bearer": {"type": "http", "scheme": "bearer"},
+            },
+        },
+    }
+
+
+def _paths() -> dict[str, Any]:
     limit = {"type": "integer", "minimum": 1, "maximum": 1000}
     text = {"type": "string"}
     version_header = {"name": "anthropic-version", "in": "header", "required": True, "schema": {"const": "2023-06-01"}}
@@ -96,44 +112,32 @@ def document(version: str) -> dict[str, Any]:
         for name in ("project_id", "key_id")
     )
     return {
-        "openapi": "3.1.0",
-        "info": {"title": "pinnace", "version": version, "summary": "Claude Code as an HTTP API."},
-        "security": [{"key": []}, {"bearer": []}],
-        "paths": {
-            "/v1/messages": _post("Create a message", "CreateMessage", OBJECT, streams=True),
-            "/v1/messages/count_tokens": _post("Count the tokens of a request", "CountTokens", OBJECT),
-            "/v1/chat/completions": _post("Create a chat completion", "ChatCompletion", OBJECT, streams=True),
-            "/v1/cache": _delete("Forget the cached answers of a project"),
-            "/v1/batch": _post("Run a list of requests", "Batch", OBJECT),
-            "/v1/route": _post("Choose a model for a task", "RouteQuestion", OBJECT),
-            "/v1/usage": _get(
-                "What a project used",
-                OBJECT,
-                [_query(name, text) for name in ("project_id", "key_id", "model", "period", "from", "to", "format")],
-            ),
-            "/v1/projects": _get("List the projects", OBJECT, listing) | _post("Make a project", "NewProject", OBJECT),
-            "/v1/projects/{project_id}": of_project
-            | _get("Show a project with what it spent", OBJECT)
-            | _patch("Change a project", "ProjectChange")
-            | _delete("Archive a project"),
-            "/v1/keys": _get("List the keys of a project", OBJECT, [*listing, _query("project_id", text)])
-            | _post("Make a key", "NewKey", OBJECT),
-            "/v1/keys/{key_id}": of_key
-            | _get("Show a key", OBJECT)
-            | _patch("Change a key", "KeyChange")
-            | _delete("Revoke a key"),
-            "/v1/audit": _get("List what administrators did", OBJECT, [_query("limit", limit)]),
-            "/v1/models": _get("List the models", OBJECT, paging),
-            "/v1/models/{model_id}": _get("Show a model", OBJECT, [model_id]),
-            "/v1/config": _get("The settings, without secrets", OBJECT),
-            "/v1/pool/stats": _get("The pool of CLI processes", OBJECT),
-            "/health": _get("Whether the CLI runs", OBJECT),
-        },
-        "components": {
-            "schemas": schemas,
-            "securitySchemes": {
-                "key": {"type": "apiKey", "in": "header", "name": "x-api-key"},
-                "bearer": {"type": "http", "scheme": "bearer"},
-            },
-        },
+        "/v1/messages": _post("Create a message", "CreateMessage", OBJECT, streams=True),
+        "/v1/messages/count_tokens": _post("Count the tokens of a request", "CountTokens", OBJECT),
+        "/v1/chat/completions": _post("Create a chat completion", "ChatCompletion", OBJECT, streams=True),
+        "/v1/cache": _delete("Forget the cached answers of a project"),
+        "/v1/batch": _post("Run a list of requests", "Batch", OBJECT),
+        "/v1/route": _post("Choose a model for a task", "RouteQuestion", OBJECT),
+        "/v1/usage": _get(
+            "What a project used",
+            OBJECT,
+            [_query(name, text) for name in ("project_id", "key_id", "model", "period", "from", "to", "format")],
+        ),
+        "/v1/projects": _get("List the projects", OBJECT, listing) | _post("Make a project", "NewProject", OBJECT),
+        "/v1/projects/{project_id}": of_project
+        | _get("Show a project with what it spent", OBJECT)
+        | _patch("Change a project", "ProjectChange")
+        | _delete("Archive a project"),
+        "/v1/keys": _get("List the keys of a project", OBJECT, [*listing, _query("project_id", text)])
+        | _post("Make a key", "NewKey", OBJECT),
+        "/v1/keys/{key_id}": of_key
+        | _get("Show a key", OBJECT)
+        | _patch("Change a key", "KeyChange")
+        | _delete("Revoke a key"),
+        "/v1/audit": _get("List what administrators did", OBJECT, [_query("limit", limit)]),
+        "/v1/models": _get("List the models", OBJECT, paging),
+        "/v1/models/{model_id}": _get("Show a model", OBJECT, [model_id]),
+        "/v1/config": _get("The settings, without secrets", OBJECT),
+        "/v1/pool/stats": _get("The pool of CLI processes", OBJECT),
+        "/health": _get("Whether the CLI runs", OBJECT),
     }
