@@ -75,7 +75,7 @@ class InstantRunner:
         return ""
 
     def stats(self) -> PoolStats:
-        raise NotImplementedError
+        raise NotImplementedError("there is no pool here, and nobody asks for one")
 
     async def aclose(self, grace: float) -> None:  # noqa: ARG002 - the port's signature
         return None
