@@ -82,6 +82,16 @@ class Database:
     def _open(self) -> sqlite3.Connection:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         connection = sqlite3.connect(self._path, timeout=PATIENCE, isolation_level=None)
+        try:
+            self._prepare(connection)
+        except BaseException:
+            # Every later call tries again, and must not find the file held by the last one.
+            connection.close()
+            raise
+        self._connection = connection
+        return connection
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
         connection.row_factory = sqlite3.Row
         connection.execute("PRAGMA journal_mode = WAL")
         # What is committed survives the death of the server; NORMAL may lose the last moments when the power goes.
@@ -89,8 +99,6 @@ class Database:
         connection.execute("PRAGMA foreign_keys = ON")
         _migrate(connection)
         self._path.chmod(0o600)
-        self._connection = connection
-        return connection
 
     def _close(self) -> None:
         if self._connection is not None:
