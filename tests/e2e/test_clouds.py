@@ -93,7 +93,8 @@ def test_a_failure_keeps_its_status(cloud: tuple[Served, str], status: int) -> N
     assert served.ask(f"::error {status}").status_code == status
 
 
-@pytest.mark.parametrize("script", ["::text half\n::stop max_tokens", "::text half\n::cut"])
+# The delay is longer than an interrupt takes to reach the CLI on a busy machine.
+@pytest.mark.parametrize("script", ["::delay 0.5\n::text half\n::stop max_tokens", "::delay 0.5\n::text half\n::cut"])
 def test_what_the_cli_would_call_again_for_by_itself_is_stopped(cloud: tuple[Served, str], script: str) -> None:
     served, _ = cloud
     served.upstream.forget()
