@@ -106,6 +106,21 @@ class CliSettings(_Section):
     expected_version: str = Field(default="2.1.329", description="Another version is served, with a warning.")
 
 
+class UpstreamSettings(_Section):
+    """What is done where the model's API fails."""
+
+    retries: int = Field(
+        default=2, ge=0, le=10, description="How often a call of the `messages` profile is made again."
+    )
+    longest_wait_seconds: float = Field(
+        default=5.0, gt=0, description="Seconds that are waited at most before a call is made again."
+    )
+    failures: int = Field(
+        default=5, ge=0, description="Failed calls in a row after which no call is made for a while; 0 never stops."
+    )
+    pause_seconds: float = Field(default=30.0, gt=0, description="Seconds until a call tries a failing API again.")
+
+
 class PricesSettings(_Section):
     """What models cost."""
 
@@ -179,6 +194,7 @@ class Settings(BaseSettings):
     agent: AgentSettings = AgentSettings()
     pool: PoolSettings = PoolSettings()
     cli: CliSettings = CliSettings()
+    upstream: UpstreamSettings = UpstreamSettings()
     prices: PricesSettings = PricesSettings()
     routing: RoutingSettings = RoutingSettings()
     cache: CacheSettings = CacheSettings()

@@ -55,7 +55,7 @@ def wire(settings: Settings, environ: Mapping[str, str] | None = None, clock: Cl
         CliUnavailable: there is no CLI.
     """
     from pinnace.core.adapters.claude.binary import find_binary, find_credential  # noqa: PLC0415 - only for who runs it
-    from pinnace.core.adapters.claude.options import CliOptions, CredentialKind  # noqa: PLC0415 - as above
+    from pinnace.core.adapters.claude.options import CliOptions, CredentialKind, UpstreamOptions  # noqa: PLC0415
     from pinnace.core.adapters.claude.runner import ClaudeRunner  # noqa: PLC0415
 
     given = os.environ if environ is None else environ
@@ -76,9 +76,15 @@ def wire(settings: Settings, environ: Mapping[str, str] | None = None, clock: Cl
         counter = UpstreamTokenCounter(credential.base_url, {"x-api-key": credential.secret})
     elif credential.kind is CredentialKind.AUTH_TOKEN:
         counter = UpstreamTokenCounter(credential.base_url, {"authorization": f"Bearer {credential.secret}"})
+    upstream = UpstreamOptions(
+        retries=settings.upstream.retries,
+        longest_wait=settings.upstream.longest_wait_seconds,
+        failures=settings.upstream.failures,
+        pause=settings.upstream.pause_seconds,
+    )
     stores = open_stores(settings)
     return Ports(
-        runner=ClaudeRunner(cli, agent, pool, time),
+        runner=ClaudeRunner(cli, agent, pool, time, upstream),
         counter=counter,
         clock=time,
         directory=stores.directory,

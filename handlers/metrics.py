@@ -57,6 +57,9 @@ class PrometheusMetrics:
         )
         self._cost = prometheus.Counter("pinnace_cost_usd_total", "Cost in dollars.", ["profile"], registry=registry)
         self._pool = prometheus.Gauge("pinnace_processes", "CLI processes by state.", ["state"], registry=registry)
+        self._circuit = prometheus.Gauge(
+            "pinnace_circuit", "1 for the state of the circuit to the model's API.", ["state"], registry=registry
+        )
         self._waiting = prometheus.Gauge("pinnace_queue_length", "Calls that wait for a process.", registry=registry)
 
     def request(self, path: str, status: int, seconds: float, error: str | None) -> None:
@@ -74,6 +77,8 @@ class PrometheusMetrics:
     def render(self, pool: PoolStats) -> tuple[bytes, str] | None:
         for state in ("parked", "idle", "busy", "held", "starting"):
             self._pool.labels(state).set(getattr(pool, state))
+        for state in ("closed", "open", "half_open"):
+            self._circuit.labels(state).set(pool.circuit == state)
         self._waiting.set(pool.waiting)
         return self._client.generate_latest(self._registry), self._client.CONTENT_TYPE_LATEST
 

@@ -84,18 +84,22 @@ RunEvent = ModelEvent | ToolsRan
 
 @dataclass(frozen=True, slots=True)
 class PoolStats:
-    """The pool at one moment: processes by state, and counts since the start."""
+    """The pool at one moment: processes by state, and counts since the start.
 
-    parked: int
-    idle: int
-    busy: int
-    held: int
-    starting: int
-    waiting: int
-    max_processes: int
-    started: int
-    reused: int
-    claimed: int
-    fallbacks: int
-    broken: int
-    served: int
+    `circuit` says whether calls go to the upstream: `closed` (they do), `open` (it keeps failing), `half_open` (one may try).
+    """
+
+    parked: int = 0
+    idle: int = 0
+    busy: int = 0
+    held: int = 0
+    starting: int = 0
+    waiting: int = 0
+    max_processes: int = 0
+    started: int = 0
+    reused: int = 0
+    claimed: int = 0
+    fallbacks: int = 0
+    broken: int = 0
+    served: int = 0
+    circuit: str = "closed"

@@ -105,6 +105,9 @@ def serving(directory: Path, upstream: Upstream, **variables: str) -> Iterator[S
         "ANTHROPIC_API_KEY": "sk-upstream-secret",
         "PINNACE_DATA_DIR": str(directory / "data"),
         "PINNACE_DRAIN_SECONDS": "10",
+        # A test sees each failure of its upstream as it is, unless it asks for more; test_retries.py does.
+        "PINNACE_UPSTREAM__RETRIES": "0",
+        "PINNACE_UPSTREAM__FAILURES": "0",
     } | variables
     directory.mkdir(parents=True, exist_ok=True)
     with (directory / "server.log").open("wb") as log:

@@ -63,6 +63,16 @@ class PoolOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class UpstreamOptions:
+    """What is done where the model's API fails; `longest_wait` and `pause` are in seconds."""
+
+    retries: int = 2
+    longest_wait: float = 5.0
+    failures: int = 5
+    pause: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
 class AgentOptions:
     """What the agent may do, in Claude Code's own words.
 

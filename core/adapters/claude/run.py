@@ -41,7 +41,9 @@ _SUFFIX = re.compile(
 class BaseRun(ABC):
     """A run is a context manager and an iterator, as `pinnace.core.ports.Run` says."""
 
-    def __init__(self, pool: Pool, cli: CliOptions, clock: Clock, request: RunRequest) -> None:
+    def __init__(
+        self, pool: Pool, cli: CliOptions, clock: Clock, request: RunRequest, deadline: float | None = None
+    ) -> None:
         self.pool, self.cli, self.clock, self.request = pool, cli, clock, request
         self.account = Account()
         self.complete = False
@@ -50,7 +52,7 @@ class BaseRun(ABC):
         self.fallback: str | None = None
         self._process: CliProcess | None = None
         self._failure: ApiFailure | None = None
-        self._deadline = clock.monotonic() + request.seconds
+        self._deadline = clock.monotonic() + request.seconds if deadline is None else deadline
 
     @property
     def process(self) -> CliProcess:

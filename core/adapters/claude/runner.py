@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from pinnace.core.adapters.claude.agent import AgentRun, Conversation
+from pinnace.core.adapters.claude.breaker import Breaker
 from pinnace.core.adapters.claude.holding import Holding
 from pinnace.core.adapters.claude.messages import MessagesRun
-from pinnace.core.adapters.claude.options import AgentOptions, CliOptions, Credential, CredentialKind, PoolOptions
+from pinnace.core.adapters.claude.options import (
+    AgentOptions,
+    CliOptions,
+    Credential,
+    CredentialKind,
+    PoolOptions,
+    UpstreamOptions,
+)
+from pinnace.core.adapters.claude.persistence import Patience, PersistentRun
 from pinnace.core.adapters.claude.pool import Pool
 from pinnace.core.adapters.claude.run import BaseRun
 from pinnace.core.adapters.claude.subscription import SubscriptionRun
@@ -25,24 +35,43 @@ UNKNOWN_DATE = "1970-01-01T00:00:00Z"
 class ClaudeRunner:
     """`AgentRunner` on the Claude Code CLI."""
 
-    def __init__(self, cli: CliOptions, agent: AgentOptions, options: PoolOptions, clock: Clock) -> None:
+    def __init__(
+        self,
+        cli: CliOptions,
+        agent: AgentOptions,
+        options: PoolOptions,
+        clock: Clock,
+        upstream: UpstreamOptions | None = None,
+    ) -> None:
         self._cli, self._agent, self._options, self._clock = cli, agent, options, clock
+        upstream = upstream or UpstreamOptions()
+        self._patience = Patience(retries=upstream.retries, longest=upstream.longest_wait)
+        self._breaker = Breaker(clock, failures=upstream.failures, pause=upstream.pause)
         self._pool = Pool(cli, agent, options, clock)
         self._holding: Holding[Conversation] = Holding(self._pool, options.hold)
         self._greeting: Mapping[str, Any] | None = None
 
-    def run(self, request: RunRequest, toll: Toll | None = None) -> BaseRun:
+    def run(self, request: RunRequest, toll: Toll | None = None) -> PersistentRun:
         check_credential(self._cli.credential)
-        if request.profile is Profile.MESSAGES:
-            oauth = self._cli.credential.kind is CredentialKind.OAUTH_TOKEN
-            kind = SubscriptionRun if oauth else MessagesRun
-            return kind(self._pool, self._cli, self._clock, request)
+        deadline = self._clock.monotonic() + request.seconds
+        # An agent may have worked for minutes; the CLI makes its failed calls again, one by one.
+        agent = request.profile is Profile.AGENT
+        patience = Patience(retries=0) if agent else self._patience
+        make = self._agent_run if agent else self._messages_run
+        return PersistentRun(lambda: make(request, deadline, toll), deadline, self._clock, self._breaker, patience)
+
+    def _messages_run(self, request: RunRequest, deadline: float, _toll: Toll | None) -> BaseRun:
+        oauth = self._cli.credential.kind is CredentialKind.OAUTH_TOKEN
+        kind = SubscriptionRun if oauth else MessagesRun
+        return kind(self._pool, self._cli, self._clock, request, deadline)
+
+    def _agent_run(self, request: RunRequest, deadline: float, toll: Toll | None) -> BaseRun:
         if toll is not None and toll.binding and not self._cli.credential.relayed:
             raise BillingRefused(
                 "With Bedrock and Vertex an agent's calls cannot be held to a budget: use the messages profile, or a budget "
                 "whose mode is 'warn'."
             )
-        return AgentRun(self._pool, self._cli, self._clock, request).serve(self._agent, self._holding, toll)
+        return AgentRun(self._pool, self._cli, self._clock, request, deadline).serve(self._agent, self._holding, toll)
 
     async def prepare(self) -> None:
         await self._pool.prepare()
@@ -60,7 +89,7 @@ class ClaudeRunner:
         return str((await self._greet()).get("claude_code_version", ""))
 
     def stats(self) -> PoolStats:
-        return self._pool.stats()
+        return replace(self._pool.stats(), circuit=self._breaker.circuit.value)
 
     async def aclose(self, grace: float) -> None:
         await self._pool.aclose(grace)
