@@ -20,10 +20,14 @@ from pinnace.core.ports import CacheLife
 MICRO = Decimal(1_000_000)
 #: The API counts tokens for the longer-lived cache among those for any.
 _LONG_LIVED = ("cache_creation_input_tokens", "cache_creation_1h_input_tokens")
+#: What a call in one of the API's own batches costs of the whole price (https://platform.claude.com/docs/en/about-claude/pricing).
+BATCH = Decimal("0.5")
 #: Models whose window is not looked up again.
 REMEMBERED = 1_000
 #: Tokens that a model reads at most where the list does not say.
 WINDOW = 1_000_000
+#: When the lists were published that a release of `genai-prices` holds; the package does not say it itself.
+PUBLISHED = {"0.2.3": "2026-11-10"}
 #: What Bedrock and Vertex put around a model's name: `eu.anthropic.claude-x-v1:0`, `claude-x@20251001`.
 _AROUND = re.compile(
     r"^(?:[a-z]{2,6}(?:-[a-z]+)?\.)?(?:anthropic\.)?(claude[a-z0-9.-]*?)(?:-v\d+(?::\d+)?|@[0-9a-z-]+)?$"
@@ -50,8 +54,10 @@ class PriceList:
 
     @property
     def as_of(self) -> str:
-        """The list is part of a package and has no date of its own; its version says which list it is."""
-        return f"genai-prices {version('genai-prices')}"
+        """The list is part of a package, whose version says which one it is; a newer one than is known here has no date."""
+        release = version("genai-prices")
+        published = PUBLISHED.get(release)
+        return f"genai-prices {release}" + (f" ({published})" if published else "")
 
     def cost(self, model: str, usage: Mapping[str, int]) -> int | None:
         exact = self._exact(model, usage)
@@ -103,6 +109,7 @@ class _Counted:
     written: int
     written_1h: int
     searches: int
+    batch: bool
 
     @classmethod
     def of(cls, usage: Mapping[str, int]) -> _Counted:
@@ -114,12 +121,14 @@ class _Counted:
             max(0, usage.get("cache_creation_input_tokens", 0) - long_lived),
             long_lived,
             usage.get("web_search_requests", 0),
+            usage.get("batch_calls", 0) > 0,
         )
 
 
 def _own_cost(price: OwnPrice, counted: _Counted) -> Decimal:
     total = counted.input * price.input + counted.output * price.output + counted.read * price.cache_read
-    return (total + counted.written * price.cache_write + counted.written_1h * price.cache_write_1h) / MICRO
+    total += counted.written * price.cache_write + counted.written_1h * price.cache_write_1h
+    return total * (BATCH if counted.batch else 1) / MICRO
 
 
 def _listed_cost(model: str, counted: _Counted) -> Decimal | None:
@@ -135,7 +144,9 @@ def _listed_cost(model: str, counted: _Counted) -> Decimal | None:
         web_searches=counted.searches,
     )
     try:
-        return calc_price(usage, model, provider_id="anthropic").total_price
+        # The list has a price of its own for a batch, which is half of the other for every model that has one.
+        context = {"processing": "batch"} if counted.batch else None
+        return calc_price(usage, model, provider_id="anthropic", price_context=context).total_price
     except LookupError:
         return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -115,6 +116,21 @@ def test_the_list_tells_cached_tokens_from_others_and_short_lived_from_long_live
     assert everything == plain + read + written + kept
 
 
+@pytest.mark.parametrize("model", ["claude-sonnet-5", "claude-haiku-4-5", "house-model"])
+def test_a_call_in_a_batch_costs_half(model: str) -> None:
+    usage = {
+        "input_tokens": 1_000,
+        "output_tokens": 1_000,
+        "cache_read_input_tokens": 1_000,
+        "cache_creation_input_tokens": 2_000,
+        "cache_creation_1h_input_tokens": 1_000,
+    }
+    whole, batched = OWN.cost(model, usage), OWN.cost(model, usage | {"batch_calls": 1})
+    assert whole is not None
+    assert whole > 0
+    assert batched == whole / 2
+
+
 def test_searches_of_the_web_cost_by_the_list() -> None:
     prices = PriceList()
     assert prices.cost("claude-sonnet-5", {"web_search_requests": 3}) == 3 * 10_000
@@ -154,7 +170,8 @@ def test_the_list_says_how_much_a_model_reads() -> None:
 def test_it_is_said_which_list_it_is() -> None:
     name, _, number = PriceList().as_of.partition(" ")
     assert name == "genai-prices"
-    assert number[0].isdigit()
+    # The date of every release that is locked is known.
+    assert re.fullmatch(r"[0-9.]+ \(\d{4}-\d\d-\d\d\)", number)
 
 
 def test_a_price_of_ones_own_comes_before_the_list_and_serves_the_names_of_other_providers() -> None:

@@ -68,6 +68,8 @@ def flat_usage(usage: Any) -> dict[str, int]:
         flat["cache_creation_1h_input_tokens"] = written["ephemeral_1h_input_tokens"]
     if isinstance(tools, dict) and isinstance(tools.get("web_search_requests"), int):
         flat["web_search_requests"] = tools["web_search_requests"]
+    if usage.get("service_tier") == "batch":
+        flat["batch_calls"] = 1
     return flat
 
 

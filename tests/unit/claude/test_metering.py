@@ -213,3 +213,8 @@ def test_a_calls_body_is_an_object_or_says_nothing() -> None:
     assert call_of(b'{"model": "m", "messages": []}') == {"model": "m", "messages": []}
     for nothing in (b"", b"{", b"\xff", b"[]", b"null", b'"text"', b"7"):
         assert call_of(nothing) == {}
+
+
+def test_the_tier_of_a_batch_is_kept_for_its_price() -> None:
+    assert flat_usage({"input_tokens": 1, "service_tier": "batch"}) == {"input_tokens": 1, "batch_calls": 1}
+    assert flat_usage({"input_tokens": 1, "service_tier": "standard"}) == {"input_tokens": 1}
