@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, Literal, Protocol
 
 from pinnace.core.model.access import AuditEntry, Key, Project
+from pinnace.core.model.alerts import BudgetAlert
 from pinnace.core.model.answers import AnswerId, AnswerKind, KeptAnswer
 from pinnace.core.model.catalog import ModelInfo
 from pinnace.core.model.ledger import Account, Amount, Balance, Cap, Reservation
@@ -188,11 +189,8 @@ class Ledger(Protocol):
         """What each account holds; one that was never used holds nothing."""
         ...
 
-    async def sweep(self, now: float) -> Sequence[Reservation]:
-        """Settle in full the reservations that expired before `now`, each once, and give them.
-
-        Nobody will ever say what their holders used; what may have been used must not be spent a second time.
-        """
+    async def expired(self, now: float) -> Sequence[Reservation]:
+        """The open reservations that expired before `now`, whose holders will never say what they used; the oldest first."""
         ...
 
 
@@ -245,6 +243,18 @@ class AnswerStore(Protocol):
     async def forget(self, kind: AnswerKind, project_id: str) -> int:
         """Drop all of a kind and a project, and say how many there were."""
         ...
+
+
+class Alerts(Protocol):
+    """Tells somebody outside that a budget reached a threshold.
+
+    `send` hands an alert over at once and never fails; what cannot be delivered is logged. `aclose` gives what is still on
+    its way `grace` seconds.
+    """
+
+    def send(self, alert: BudgetAlert) -> None: ...
+
+    async def aclose(self, grace: float) -> None: ...
 
 
 class Prices(Protocol):

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import ipaddress
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, DirectoryPath, Field, FilePath, SecretStr
+from pydantic import BaseModel, ConfigDict, DirectoryPath, Field, FilePath, PlainSerializer, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from pinnace.core.errors import Misconfigured
 from pinnace.core.model.run import Isolation, MessageMode, Profile
+
+#: What is never shown, only that it is set.
+Secret = Annotated[SecretStr, PlainSerializer(lambda _secret: "set", return_type=str)]
 
 
 class _Section(BaseModel):
@@ -132,6 +135,17 @@ class PricesSettings(_Section):
     )
 
 
+class AlertsSettings(_Section):
+    """Who is told when a budget reaches a threshold."""
+
+    webhook_url: Secret | None = Field(
+        default=None, description="The address that each alert is sent to; needs `alerts.webhook_secret`."
+    )
+    webhook_secret: Secret | None = Field(
+        default=None, description="What each alert is signed with: `whsec_` and 24 to 64 random bytes in base64."
+    )
+
+
 class CacheSettings(_Section):
     """Answers that are given again."""
 
@@ -161,8 +175,8 @@ class Settings(BaseSettings):
 
     host: str = Field(default="127.0.0.1", description="The address to listen on; any but loopback needs `api_key`.")
     port: int = Field(default=8787, ge=0, le=65535, description="The port to listen on; 0 takes a free one.")
-    api_key: SecretStr | None = Field(default=None, min_length=1, description="The key that callers must send.")
-    admin_key: SecretStr | None = Field(
+    api_key: Secret | None = Field(default=None, min_length=1, description="The key that callers must send.")
+    admin_key: Secret | None = Field(
         default=None, min_length=16, description="An administrator's key, beside those that `pinnace init` makes."
     )
     store: Literal["sqlite", "memory"] = Field(
@@ -196,6 +210,7 @@ class Settings(BaseSettings):
     cli: CliSettings = CliSettings()
     upstream: UpstreamSettings = UpstreamSettings()
     prices: PricesSettings = PricesSettings()
+    alerts: AlertsSettings = AlertsSettings()
     routing: RoutingSettings = RoutingSettings()
     cache: CacheSettings = CacheSettings()
 
@@ -214,8 +229,6 @@ class Settings(BaseSettings):
     def public(self) -> dict[str, Any]:
         """What may be shown: no secret, no value of the CLI's environment."""
         shown = self.model_dump(mode="json")
-        for name in ("api_key", "admin_key"):
-            shown[name] = None if getattr(self, name) is None else "set"
         shown["cli"]["environment"] = dict.fromkeys(self.cli.environment, "set")
         return shown
 

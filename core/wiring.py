@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 from pinnace.core.adapters.anthropic.counting import EstimatingTokenCounter, UpstreamTokenCounter
 from pinnace.core.adapters.clock import SystemClock
 from pinnace.core.adapters.prices import PriceList, read_own
-from pinnace.core.errors import CliUnavailable
+from pinnace.core.adapters.webhook import NoAlerts, Webhook
+from pinnace.core.errors import CliUnavailable, Misconfigured
 from pinnace.core.model.diagnosis import Finding
 from pinnace.core.ports import (
     AgentRunner,
+    Alerts,
     AnswerStore,
     Clock,
     Directory,
@@ -43,6 +45,7 @@ class Ports:
     usage: UsageStore
     answers: AnswerStore
     prices: Prices
+    alerts: Alerts
     close: Callable[[], Awaitable[None]]
 
 
@@ -93,6 +96,7 @@ def wire(settings: Settings, environ: Mapping[str, str] | None = None, clock: Cl
         usage=stores.usage,
         answers=stores.answers,
         prices=open_prices(settings),
+        alerts=open_alerts(settings, time),
         close=stores.close,
     )
 
@@ -181,6 +185,21 @@ def open_prices(settings: Settings) -> Prices:
         Misconfigured: the file of one's own prices cannot be read.
     """
     return PriceList(read_own(settings.prices.file) if settings.prices.file else None)
+
+
+def open_alerts(settings: Settings, clock: Clock) -> Alerts:
+    """Find out who is told that a budget reaches a threshold.
+
+    Raises:
+        Misconfigured: one of the address and the secret is missing, or is none.
+    """
+    url, secret = settings.alerts.webhook_url, settings.alerts.webhook_secret
+    if url is None and secret is None:
+        return NoAlerts()
+    missing = "webhook_url" if url is None else "webhook_secret"
+    if url is None or secret is None:
+        raise Misconfigured("must be set where the other of the two is", key=f"alerts.{missing}")
+    return Webhook(url.get_secret_value(), secret.get_secret_value(), clock)
 
 
 def system_clock() -> Clock:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Protocol
 
+from pinnace.core.model.alerts import BudgetAlert
 from pinnace.core.model.run import Outcome, PoolStats
 
 log = logging.getLogger("pinnace.metrics")
@@ -17,6 +18,8 @@ class Metrics(Protocol):
 
     def used(self, profile: str, outcome: Outcome) -> None: ...
 
+    def alert(self, alert: BudgetAlert) -> None: ...
+
     def render(self, pool: PoolStats) -> tuple[bytes, str] | None: ...
 
 
@@ -27,6 +30,9 @@ class NoMetrics:
         """See `Metrics`."""
 
     def used(self, profile: str, outcome: Outcome) -> None:
+        """See `Metrics`."""
+
+    def alert(self, alert: BudgetAlert) -> None:
         """See `Metrics`."""
 
     def render(self, pool: PoolStats) -> tuple[bytes, str] | None:  # noqa: ARG002 - the protocol's signature
@@ -56,6 +62,12 @@ class PrometheusMetrics:
             "pinnace_tokens_total", "Tokens used, by kind.", ["profile", "kind"], registry=registry
         )
         self._cost = prometheus.Counter("pinnace_cost_usd_total", "Cost in dollars.", ["profile"], registry=registry)
+        self._alerts = prometheus.Counter(
+            "pinnace_budget_alerts_total",
+            "Budgets that reached a threshold.",
+            ["of", "unit", "share"],
+            registry=registry,
+        )
         self._pool = prometheus.Gauge("pinnace_processes", "CLI processes by state.", ["state"], registry=registry)
         self._circuit = prometheus.Gauge(
             "pinnace_circuit", "1 for the state of the circuit to the model's API.", ["state"], registry=registry
@@ -73,6 +85,10 @@ class PrometheusMetrics:
             if kind.endswith("_tokens"):
                 self._tokens.labels(profile, kind.removesuffix("_tokens")).inc(count)
         self._cost.labels(profile).inc(max(0, outcome.cost_microusd) / 1_000_000)
+
+    def alert(self, alert: BudgetAlert) -> None:
+        of = alert.account.owner.partition(":")[0]
+        self._alerts.labels(of, alert.unit, f"{alert.share:g}").inc()
 
     def render(self, pool: PoolStats) -> tuple[bytes, str] | None:
         for state in ("parked", "idle", "busy", "held", "starting"):

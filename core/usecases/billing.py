@@ -1,15 +1,15 @@
-"""Knows how a call's price is bounded, reserved and settled, and who is told when a budget runs out; it must not know HTTP."""
+"""Knows how a call's price is bounded, reserved and settled, and that somebody is told; it must not know HTTP."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from pinnace.core.errors import BillingRefused, StoreFailed
+from pinnace.core.errors import BillingRefused
 from pinnace.core.model.access import Principal
-from pinnace.core.model.ledger import Amount, Balance, Cap, Reservation, caps_of
+from pinnace.core.model.alerts import BudgetAlert, alerts_of
+from pinnace.core.model.ledger import Amount, Cap, Reservation, caps_of
 from pinnace.core.model.usage import Use
 from pinnace.core.ports import Clock, Ledger, Prices
 from pinnace.core.usecases.bounds import Bound
@@ -17,8 +17,6 @@ from pinnace.core.usecases.cancelling import surely
 
 log = logging.getLogger("pinnace.budget")
 
-#: Shares of a budget at which somebody is told.
-THRESHOLDS = (0.5, 0.8, 0.95, 1.0)
 #: Seconds that a reservation outlives the longest call.
 GRACE = 10.0
 
@@ -34,12 +32,13 @@ class Ticket:
 
 @dataclass(frozen=True, slots=True)
 class Billing:
-    """Money and tokens, reserved before a call and settled after it."""
+    """Money and tokens, reserved before a call and settled after it; each of `listeners` hears of each alert at once."""
 
     ledger: Ledger
     prices: Prices
     clock: Clock
     unpriced: bool = False
+    listeners: Sequence[Callable[[BudgetAlert], None]] = ()
 
     async def reserve(self, name: str, principal: Principal, model: str, bound: Bound, seconds: float) -> Ticket:
         """Take the most that a call can use.
@@ -87,7 +86,20 @@ class Billing:
             log.error("a reservation had expired before its call ended", extra={"reservation": ticket.reservation.id})
             return
         for cap, balance in zip(ticket.caps, balances, strict=True):
-            _tell(cap, balance, used)
+            self.tell(alerts_of(cap, balance, used))
+
+    def tell(self, alerts: Iterable[BudgetAlert]) -> None:
+        """Log alerts, and hand them to who listens."""
+        for alert in alerts:
+            fields: dict[str, object] = {
+                "owner": alert.account.owner,
+                "period": alert.account.period,
+                "unit": alert.unit,
+            }
+            fields |= {"limit": alert.limit, "spent": alert.spent, "share": alert.share}
+            log.warning("a budget reached a threshold", extra=fields)
+            for listener in self.listeners:
+                listener(alert)
 
     async def charge(self, name: str, principal: Principal, used: Amount) -> None:
         """Count what was used by a run that could not be bounded; only budgets that warn come this way."""
@@ -115,31 +127,6 @@ class Billing:
         return principal.project.budget.in_dollars or (key is not None and key.budget.in_dollars)
 
 
-async def sweep_forever(ledger: Ledger, clock: Clock, every: float = 5.0) -> None:
-    """Settle what the dead left behind, now and again and again."""
-    while True:
-        try:
-            for lost in await ledger.sweep(clock.now()):
-                log.warning("a reservation expired and counts as spent", extra={"reservation": lost.id})
-        except StoreFailed:
-            log.exception("expired reservations could not be swept")
-        await asyncio.sleep(every)
-
-
 def amount_of(used: Mapping[str, Use]) -> Amount:
     """The sum over all models."""
     return Amount(sum(use.microusd for use in used.values()), sum(use.total_tokens for use in used.values()))
-
-
-def _tell(cap: Cap, balance: Balance, used: Amount) -> None:
-    """A settlement that crosses a threshold is the only one that does: settlements of an account follow one another."""
-    for unit, limit, spent, step in (
-        ("usd", cap.microusd, balance.spent.microusd, used.microusd),
-        ("tokens", cap.tokens, balance.spent.tokens, used.tokens),
-    ):
-        if not limit:
-            continue
-        crossed = [share for share in THRESHOLDS if spent - step < share * limit <= spent]
-        if crossed:
-            fields = {"owner": cap.account.owner, "period": cap.account.period, "unit": unit, "limit": limit}
-            log.warning("a budget reached a threshold", extra=fields | {"spent": spent, "share": crossed[-1]})

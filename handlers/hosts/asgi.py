@@ -15,10 +15,11 @@ from starlette.types import ASGIApp
 from pinnace.core.model.routing import Thresholds
 from pinnace.core.settings import Settings
 from pinnace.core.usecases.access import Access
-from pinnace.core.usecases.billing import Billing, sweep_forever
+from pinnace.core.usecases.billing import Billing
 from pinnace.core.usecases.calls import Calls
 from pinnace.core.usecases.replay import Replay
 from pinnace.core.usecases.routing import Router
+from pinnace.core.usecases.sweeping import sweep_forever
 from pinnace.core.wiring import Ports, wire
 from pinnace.handlers._http import Border
 from pinnace.handlers.batch import Batches
@@ -33,6 +34,9 @@ from pinnace.handlers.services import Services
 from pinnace.handlers.system import System
 from pinnace.handlers.usage import Usage
 
+#: Seconds that alerts on their way may take when the server stops.
+FAREWELL = 5.0
+
 
 def compose(settings: Settings, ports: Ports | None = None) -> ASGIApp:
     """Make the app. Nothing is started: the pool starts with the lifespan, or with the first call where there is none."""
@@ -44,7 +48,7 @@ def compose(settings: Settings, ports: Ports | None = None) -> ASGIApp:
         # The list of prices takes 200 ms to load, which the first call would wait for, and every other call with it.
         await asyncio.to_thread(given.prices.context_window, "claude")
         await given.runner.prepare()
-        sweeping = asyncio.create_task(sweep_forever(given.ledger, given.clock))
+        sweeping = asyncio.create_task(sweep_forever(services.calls.billing, given.directory))
         try:
             yield
         finally:
@@ -52,6 +56,7 @@ def compose(settings: Settings, ports: Ports | None = None) -> ASGIApp:
             with contextlib.suppress(asyncio.CancelledError):
                 await sweeping
             await given.runner.aclose(settings.drain_seconds)
+            await given.alerts.aclose(FAREWELL)
             await given.close()
 
     handlers = (
@@ -76,14 +81,21 @@ def compose(settings: Settings, ports: Ports | None = None) -> ASGIApp:
 
 def make_services(settings: Settings, ports: Ports) -> Services:
     """Put the use cases together over the ports."""
-    billing = Billing(ports.ledger, ports.prices, ports.clock, unpriced=settings.prices.allow_unpriced)
+    metrics = make_metrics()
+    billing = Billing(
+        ports.ledger,
+        ports.prices,
+        ports.clock,
+        unpriced=settings.prices.allow_unpriced,
+        listeners=(metrics.alert, ports.alerts.send),
+    )
     router = Router(ports.runner, billing, Thresholds(**settings.routing.model_dump()))
     return Services(
         settings=settings,
         runner=ports.runner,
         counter=ports.counter,
         clock=ports.clock,
-        metrics=make_metrics(),
+        metrics=metrics,
         version=installed_version("pinnace"),
         access=Access(
             ports.directory,

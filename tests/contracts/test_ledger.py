@@ -112,20 +112,25 @@ async def test_every_account_is_taken_from_or_none(stores: Stores) -> None:
     assert await stores.ledger.settle("r1", Amount(3, 1)) == [Balance(Amount(3, 1), Amount())] * 3
 
 
-async def test_what_expired_is_counted_in_full_and_once(stores: Stores) -> None:
+async def test_what_expired_is_settled_once(stores: Stores) -> None:
     await stores.ledger.reserve(reservation("late"), NONE)
     await stores.ledger.reserve(Reservation("early", Amount(5, 5), (MONTH,), expires_at=200.0), NONE)
-    assert await stores.ledger.sweep(100.0) == []
-    assert [swept.id for swept in await stores.ledger.sweep(100.1)] == ["late"]
-    assert await stores.ledger.sweep(100.1) == []
+    assert await stores.ledger.expired(100.0) == []
+    assert [lost.id for lost in await stores.ledger.expired(100.1)] == ["late"]
+    assert await stores.ledger.settle("late", Amount(10, 1)) is not None
+    assert await stores.ledger.expired(100.1) == []
     assert await balance(stores) == Balance(Amount(10, 1), Amount(5, 5))
     assert await stores.ledger.settle("late", Amount(1, 1)) is None
 
 
-async def test_a_swept_reservation_is_given_as_it_was_made(stores: Stores) -> None:
-    made = reservation("r1", 10, 4, MONTH, KEY)
-    await stores.ledger.reserve(made, caps((MONTH, None, None), (KEY, None, None)))
-    assert await stores.ledger.sweep(1_000.0) == [made]
+async def test_expired_reservations_are_given_as_they_were_made_the_oldest_first(stores: Stores) -> None:
+    bounds = caps((MONTH, None, None), (KEY, None, None))
+    made = [
+        Reservation(f"r{moment}", Amount(10, moment), (MONTH, KEY), expires_at=float(moment)) for moment in (30, 10, 20)
+    ]
+    for one in made:
+        await stores.ledger.reserve(one, bounds)
+    assert await stores.ledger.expired(1_000.0) == [made[1], made[2], made[0]]
 
 
 def test_threads_never_overspend_and_end_with_what_was_used(stores: Stores) -> None:
@@ -214,6 +219,7 @@ async def test_no_order_of_calls_cancels_and_crashes_overspends(
     for name, bound in running.items():
         await stores.ledger.settle(name, bound)
         spent += bound
-    await stores.ledger.sweep(1_000.0)
+    for lost in await stores.ledger.expired(1_000.0):
+        await stores.ledger.settle(lost.id, lost.amount)
     presumed = sum(crashed.values(), Amount())
     assert await stores.ledger.balances([month, everything]) == [Balance(spent + presumed, Amount())] * 2

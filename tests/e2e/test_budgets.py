@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import json
 import random
@@ -16,6 +17,8 @@ from typing import Any
 
 import httpx
 import pytest
+import standardwebhooks
+from receiver import receiving
 from served import MODEL
 from tenants import Tenancy, ask_all, tenancy
 
@@ -128,6 +131,22 @@ def test_a_budget_that_only_warns_refuses_nothing_and_tells_the_log(managed: Ten
     assert managed.spending(project_id)["spent_usd"] > Decimal("0.0001")
     told = [json.loads(line) for line in managed.served.log().splitlines() if "reached a threshold" in line]
     assert [line["share"] for line in told if line["owner"] == f"project:{project_id}"] == [1.0]
+
+
+def test_a_threshold_reaches_the_log_the_metrics_and_the_webhook(upstream: Upstream, tmp_path: Path) -> None:
+    secret = f"whsec_{base64.b64encode(bytes(32)).decode()}"
+    with receiving(500, 204) as receiver:
+        told = {"PINNACE_ALERTS__WEBHOOK_URL": receiver.url, "PINNACE_ALERTS__WEBHOOK_SECRET": secret}
+        with tenancy(tmp_path / "alerting", upstream, PINNACE_AGENT__SPARES="0", **told) as managed:
+            _, key = managed.secret(monthly_tokens=100, mode="warn")
+            assert managed.ask(key, used(20, 70)).status_code == 200
+            metrics = managed.admin("GET", "../metrics").text
+            assert 'pinnace_budget_alerts_total{of="project",share="0.8",unit="tokens"} 1.0' in metrics
+            shown = managed.admin("GET", "config").json()["alerts"]
+            assert shown == {"webhook_url": "set", "webhook_secret": "set"}
+            managed.served.wait_until(lambda: len(receiver.came) == 2)
+    event = standardwebhooks.Webhook(secret).verify(receiver.came[1][1], receiver.came[1][0])
+    assert (event["data"]["spent"], event["data"]["share"]) == (90, 0.8)
 
 
 def test_a_model_without_a_price_is_not_for_a_budget_in_dollars(managed: Tenancy) -> None:

@@ -56,8 +56,8 @@ class DynamoLedger:
             self._seen.put(account.name, balance)
         return held
 
-    async def sweep(self, now: float) -> Sequence[Reservation]:
-        return await self._table.run(lambda session: _sweep(session, now))
+    async def expired(self, now: float) -> Sequence[Reservation]:
+        return await self._table.run(lambda session: _expired(session, now))
 
     def _reserve(self, session: Session, reservation: Reservation, caps: Sequence[Cap]) -> None:
         try:
@@ -168,20 +168,10 @@ def _stored(session: Session, reservation_id: str) -> Reservation | None:
     return None if item is None else _reservation_from(item)
 
 
-def _sweep(session: Session, now: float) -> list[Reservation]:
+def _expired(session: Session, now: float) -> list[Reservation]:
     # A call holds one reservation, so all of them are few: the open ones are read, and those that expired are picked here.
     held = [_reservation_from(item) for shard in range(SHARDS) for item in session.query(f"reservations#{shard}")]
-    expired = sorted((one for one in held if one.expires_at < now), key=lambda one: one.expires_at)
-    return [reservation for reservation in expired if _presume(session, reservation)]
-
-
-def _presume(session: Session, reservation: Reservation) -> bool:
-    """Settle in full; False where somebody else has settled."""
-    try:
-        session.transact(*_closing(reservation, reservation.amount, {}))
-    except ConditionFailed:
-        return False
-    return True
+    return sorted((one for one in held if one.expires_at < now), key=lambda one: one.expires_at)
 
 
 def _reservation_from(item: Item) -> Reservation:

@@ -34,12 +34,10 @@ class MemoryLedger:
         with self._lock:
             return [self._balances.get(account, Balance()) for account in accounts]
 
-    async def sweep(self, now: float) -> Sequence[Reservation]:
+    async def expired(self, now: float) -> Sequence[Reservation]:
         with self._lock:
-            expired = [reservation for reservation in self._reservations.values() if reservation.expires_at < now]
-            for reservation in expired:
-                self._settle(reservation.id, reservation.amount)
-            return expired
+            found = [reservation for reservation in self._reservations.values() if reservation.expires_at < now]
+        return sorted(found, key=lambda reservation: reservation.expires_at)
 
     def _settle(self, reservation_id: str, used: Amount) -> list[Balance] | None:
         reservation = self._reservations.pop(reservation_id, None)

@@ -26,8 +26,8 @@ class SqliteLedger:
     async def balances(self, accounts: Sequence[Account]) -> Sequence[Balance]:
         return await self._database.read(lambda connection: _balances(connection, accounts))
 
-    async def sweep(self, now: float) -> Sequence[Reservation]:
-        return await self._database.write(lambda connection: _sweep(connection, now))
+    async def expired(self, now: float) -> Sequence[Reservation]:
+        return await self._database.read(lambda connection: _expired(connection, now))
 
 
 def _reserve(connection: sqlite3.Connection, reservation: Reservation, caps: Sequence[Cap]) -> None:
@@ -78,12 +78,9 @@ def _balances(connection: sqlite3.Connection, accounts: Sequence[Account]) -> li
     return found
 
 
-def _sweep(connection: sqlite3.Connection, now: float) -> list[Reservation]:
-    rows = connection.execute("SELECT * FROM reservations WHERE expires_at < ?", (now,)).fetchall()
-    expired = [_reservation(row) for row in rows]
-    for reservation in expired:
-        _settle(connection, reservation.id, reservation.amount)
-    return expired
+def _expired(connection: sqlite3.Connection, now: float) -> list[Reservation]:
+    found = connection.execute("SELECT * FROM reservations WHERE expires_at < ? ORDER BY expires_at", (now,))
+    return [_reservation(row) for row in found]
 
 
 def _reservation(row: sqlite3.Row) -> Reservation:

@@ -196,8 +196,8 @@ async def test_a_call_that_began_in_november_is_settled_in_november() -> None:
 async def test_a_reservation_outlives_the_longest_call_and_no_more() -> None:
     by = billing()
     await by.reserve("r", caller(), "known", SMALL, 60.0)
-    assert await by.ledger.sweep(NOVEMBER + 60.0 + GRACE / 2) == []
-    assert [lost.id for lost in await by.ledger.sweep(NOVEMBER + 61.0 + GRACE)] == ["r"]
+    assert await by.ledger.expired(NOVEMBER + 60.0 + GRACE / 2) == []
+    assert [lost.id for lost in await by.ledger.expired(NOVEMBER + 61.0 + GRACE)] == ["r"]
 
 
 async def test_a_call_whose_reservation_expired_is_reported_and_not_counted_twice(
@@ -205,7 +205,7 @@ async def test_a_call_whose_reservation_expired_is_reported_and_not_counted_twic
 ) -> None:
     by = billing()
     ticket = await by.reserve("r", caller(), "known", SMALL, 60.0)
-    await by.ledger.sweep(NOVEMBER + 1_000)
+    await by.ledger.settle("r", ticket.reservation.amount)
     await by.settle(ticket, Amount(70, 7))
     assert (await held(by)).spent == Amount(1_500, 150)
     assert told(caplog, "levelname", "reservation") == [("ERROR", "r")]
