@@ -42,8 +42,9 @@ $(installed): requirements-dev.lock pyproject.toml .ci/venv
 demo: $(installed)
 	$(bin)/pinnace demo
 
+# Not `-n auto`: where psutil is installed, that counts the machine's cores, not those that this process may use.
 test: $(installed)
-	$(bin)/pytest -n auto -m 'not lambda and not dynamodb and not clients' --cov --cov-report=term $(PYTEST_ARGS)
+	$(bin)/pytest -n "$$(nproc 2>/dev/null || echo auto)" -m 'not lambda and not dynamodb and not clients' --cov --cov-report=term $(PYTEST_ARGS)
 
 check: $(installed)
 	$(bin)/ruff format --check --quiet . || { echo 'make format writes what ruff format asks for' >&2; exit 1; }

@@ -22,16 +22,19 @@ from pinnace.core.model.access import Budget, Key, Limits, Project, digest_of, n
 from pinnace.core.model.catalog import ModelInfo
 from pinnace.core.model.routing import Thresholds
 from pinnace.core.model.run import MessageMode, ModelEvent, Outcome, PoolStats, Profile, RunEvent, RunRequest
-from pinnace.core.ports import RunContext, Toll
+from pinnace.core.ports import RunContext, SessionLink, Toll
 from pinnace.core.settings import Settings
+from pinnace.core.stores import open_sessions, open_stores
 from pinnace.core.usecases.access import Access
 from pinnace.core.usecases.billing import Billing
-from pinnace.core.usecases.calls import Call, Calls, Receipt
+from pinnace.core.usecases.call import Call, Receipt
+from pinnace.core.usecases.calls import Calls
 from pinnace.core.usecases.messages import Receipt as RunReceipt
 from pinnace.core.usecases.messages import converse
 from pinnace.core.usecases.replay import Replay
 from pinnace.core.usecases.routing import Router
-from pinnace.core.wiring import open_prices, open_stores, system_clock
+from pinnace.core.usecases.sessions import SessionBook
+from pinnace.core.wiring import open_prices, system_clock
 
 PAGE = Path(__file__).parents[1] / "docs" / "performance-admission.md"
 CALLS = 2_000
@@ -62,8 +65,11 @@ class Instant:
 class InstantRunner:
     """`AgentRunner` whose model answers at once."""
 
-    def run(self, _request: RunRequest, _toll: Toll | None = None) -> RunContext:
+    def run(self, _request: RunRequest, _toll: Toll | None = None, _session: SessionLink | None = None) -> RunContext:
         return Instant()
+
+    async def forget(self, session_name: str) -> None:
+        """It holds none."""
 
     async def prepare(self) -> None:
         return None
@@ -89,7 +95,9 @@ async def measure() -> tuple[float, float]:
         billing = Billing(stores.ledger, open_prices(Settings()), clock)
         router = Router(runner, billing, Thresholds())
         replay = Replay(stores.answers, clock, 1.0)
-        calls = Calls(runner, stores.limiter, stores.usage, billing, router, replay, clock)
+        kept = open_sessions(Settings(store="memory"), clock)
+        sessions = SessionBook(kept.sessions, kept.transcripts, kept.workspaces, runner, clock)
+        calls = Calls(runner, stores.limiter, stores.usage, billing, router, replay, sessions, clock)
         access = Access(stores.directory, clock)
         secret = await _make_key(access)
 

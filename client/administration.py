@@ -69,8 +69,9 @@ def _refusal(answer: httpx.Response) -> str:
 def make_administrator(config: Path | None, name: str) -> str:
     """Make an administrator's key in the stores of this machine, and give its secret."""
     from pinnace.core.sources import load  # noqa: PLC0415 - the server's part
+    from pinnace.core.stores import open_stores  # noqa: PLC0415 - as above
     from pinnace.core.usecases.access import Access  # noqa: PLC0415 - as above
-    from pinnace.core.wiring import open_stores, system_clock  # noqa: PLC0415 - as above
+    from pinnace.core.wiring import system_clock  # noqa: PLC0415 - as above
 
     async def make() -> str:
         stores = open_stores(load(config=config))

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import click
 
+from pinnace.client.logs import logs
 from pinnace.client.management import init, keys, projects, usage
 from pinnace.core.errors import Misconfigured, PinnaceError
 
@@ -139,7 +140,7 @@ def demo(keep: bool) -> None:
         raise click.ClickException(str(error)) from error
 
 
-for added in (init, projects, keys, usage):
+for added in (init, projects, keys, usage, logs):
     main.add_command(added)
 
 

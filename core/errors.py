@@ -22,6 +22,7 @@
     |   +-- RunCancelled           somebody stopped it, and the caller is still there
     |   +-- Overloaded             more calls are waiting than the queue holds
     |   +-- StoreFailed            what must be remembered cannot be
+    +-- PartMissing                an optional part that this needs is not installed, or is switched off
     +-- Misconfigured              the configuration cannot be served; `key` names the setting
 
 Each error carries fields, so that a renderer chooses the words and the shape (`pinnace.core.wire`). `str(error)` is safe to
@@ -201,6 +202,10 @@ class Overloaded(RunFailed):
 
 class StoreFailed(RunFailed):
     """A store cannot be read or written, so nothing can be admitted: the disk is full, or a service is away."""
+
+
+class PartMissing(PinnaceError):
+    """What is asked for needs a part of pinnace that is not installed here, or that is switched off; the message says which."""
 
 
 class Misconfigured(PinnaceError):

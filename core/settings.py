@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, DirectoryPath, Field, FilePath, PlainSerializer, SecretStr
+from pydantic import BaseModel, ConfigDict, DirectoryPath, Field, FilePath, PlainSerializer, SecretStr, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from pinnace.core.errors import Misconfigured
@@ -153,6 +154,44 @@ class CacheSettings(_Section):
     ttl_seconds: float = Field(default=3600.0, gt=0, description="Seconds that an answer is kept.")
 
 
+class AccessLogSettings(_Section):
+    """The log of requests."""
+
+    enabled: bool = Field(default=True, description="Write a line for each request, in `data_dir`.")
+    days: int = Field(default=30, ge=1, le=3650, description="Days before today whose lines are kept.")
+
+
+class RedisSettings(_Section):
+    """What several servers share."""
+
+    url: Secret | None = Field(
+        default=None, description="A Redis that keeps limits and kept answers for all servers that name it."
+    )
+    prefix: str = Field(
+        default="pinnace", pattern=r"^[A-Za-z0-9._:-]{1,64}$", description="What pinnace's keys in Redis begin with."
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _check_url(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is None or re.fullmatch(r"rediss?://[^/?#\s]+([/?]\S*)?|unix://\S*/\S+", url.get_secret_value()):
+            return url
+        raise ValueError("must be redis://HOST:6379/0, rediss://HOST:6379/0 (with TLS) or unix:///PATH/TO/SOCKET")
+
+
+class SessionsSettings(_Section):
+    """Conversations that are kept, with their files."""
+
+    ttl_seconds: float | None = Field(
+        default=None, gt=0, description="Seconds without a turn after which a session is dropped; without it never."
+    )
+    max_workspace_mb: int = Field(default=1024, ge=1, description="As many MiB of files are kept with a session.")
+    ignore: tuple[str, ...] = Field(
+        default=("node_modules/", ".venv/", "__pycache__/"),
+        description="What of a session's directory is not kept, in the syntax of `.gitignore`.",
+    )
+
+
 class RoutingSettings(_Section):
     """The thresholds of `model: "auto"`."""
 
@@ -171,7 +210,8 @@ class RoutingSettings(_Section):
 class Settings(BaseSettings):
     """All settings of one server."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="forbid")
+    # What was given may be a secret, also where it is wrong.
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     host: str = Field(default="127.0.0.1", description="The address to listen on; any but loopback needs `api_key`.")
     port: int = Field(default=8787, ge=0, le=65535, description="The port to listen on; 0 takes a free one.")
@@ -213,6 +253,9 @@ class Settings(BaseSettings):
     alerts: AlertsSettings = AlertsSettings()
     routing: RoutingSettings = RoutingSettings()
     cache: CacheSettings = CacheSettings()
+    sessions: SessionsSettings = SessionsSettings()
+    redis: RedisSettings = RedisSettings()
+    access_log: AccessLogSettings = AccessLogSettings()
 
     @classmethod
     def settings_customise_sources(

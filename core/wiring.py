@@ -15,6 +15,7 @@ from pinnace.core.adapters.webhook import NoAlerts, Webhook
 from pinnace.core.errors import CliUnavailable, Misconfigured
 from pinnace.core.model.diagnosis import Finding
 from pinnace.core.ports import (
+    AccessLog,
     AgentRunner,
     Alerts,
     AnswerStore,
@@ -27,6 +28,7 @@ from pinnace.core.ports import (
     UsageStore,
 )
 from pinnace.core.settings import Settings
+from pinnace.core.stores import SessionStores, open_access_log, open_sessions, open_stores
 
 if TYPE_CHECKING:
     from pinnace.core.adapters.claude.options import AgentOptions, PoolOptions
@@ -46,6 +48,8 @@ class Ports:
     answers: AnswerStore
     prices: Prices
     alerts: Alerts
+    access_log: AccessLog
+    sessions: SessionStores
     close: Callable[[], Awaitable[None]]
 
 
@@ -85,7 +89,12 @@ def wire(settings: Settings, environ: Mapping[str, str] | None = None, clock: Cl
         failures=settings.upstream.failures,
         pause=settings.upstream.pause_seconds,
     )
-    stores = open_stores(settings)
+    stores, sessions = open_stores(settings), open_sessions(settings, time)
+
+    async def close() -> None:
+        await sessions.close()
+        await stores.close()
+
     return Ports(
         runner=ClaudeRunner(cli, agent, pool, time, upstream),
         counter=counter,
@@ -97,7 +106,9 @@ def wire(settings: Settings, environ: Mapping[str, str] | None = None, clock: Cl
         answers=stores.answers,
         prices=open_prices(settings),
         alerts=open_alerts(settings, time),
-        close=stores.close,
+        access_log=open_access_log(settings, time),
+        sessions=sessions,
+        close=close,
     )
 
 
@@ -133,48 +144,6 @@ def _pool_options(settings: Settings) -> PoolOptions:
         start_timeout=settings.pool.start_timeout,
         isolation_messages=settings.messages.isolation,
         isolation_agent=settings.agent.isolation,
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Stores:
-    """Where everything is kept that must outlive a request."""
-
-    directory: Directory
-    ledger: Ledger
-    limiter: Limiter
-    usage: UsageStore
-    answers: AnswerStore
-    close: Callable[[], Awaitable[None]]
-
-
-def open_stores(settings: Settings) -> Stores:
-    """Make the stores; nothing is opened before it is used."""
-    if settings.store == "memory":
-        from pinnace.core.adapters.memory.answers import MemoryAnswerStore  # noqa: PLC0415 - only what is asked for
-        from pinnace.core.adapters.memory.directory import MemoryDirectory  # noqa: PLC0415
-        from pinnace.core.adapters.memory.ledger import MemoryLedger  # noqa: PLC0415
-        from pinnace.core.adapters.memory.limiter import MemoryLimiter  # noqa: PLC0415
-        from pinnace.core.adapters.memory.usage import MemoryUsageStore  # noqa: PLC0415
-
-        return Stores(
-            MemoryDirectory(), MemoryLedger(), MemoryLimiter(), MemoryUsageStore(), MemoryAnswerStore(), _nothing
-        )
-    from pinnace.core.adapters.sqlite.answers import SqliteAnswerStore  # noqa: PLC0415
-    from pinnace.core.adapters.sqlite.database import Database  # noqa: PLC0415
-    from pinnace.core.adapters.sqlite.directory import SqliteDirectory  # noqa: PLC0415
-    from pinnace.core.adapters.sqlite.ledger import SqliteLedger  # noqa: PLC0415
-    from pinnace.core.adapters.sqlite.limiter import SqliteLimiter  # noqa: PLC0415
-    from pinnace.core.adapters.sqlite.usage import SqliteUsageStore  # noqa: PLC0415
-
-    file = Database(settings.data_dir / "pinnace.sqlite3")
-    return Stores(
-        SqliteDirectory(file),
-        SqliteLedger(file),
-        SqliteLimiter(file),
-        SqliteUsageStore(file),
-        SqliteAnswerStore(file),
-        file.aclose,
     )
 
 
@@ -218,10 +187,6 @@ def has_keys(settings: Settings) -> bool:
             await stores.close()
 
     return asyncio.run(look())
-
-
-async def _nothing() -> None:
-    """There is nothing to close."""
 
 
 async def diagnose(settings: Settings, environ: Mapping[str, str]) -> list[Finding]:

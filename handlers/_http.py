@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from datetime import UTC, datetime
 from http import HTTPStatus
 
@@ -22,7 +23,8 @@ from pinnace.core.errors import (
 from pinnace.core.model.run import Profile
 from pinnace.core.wire.anthropic.errors import RenderedError
 from pinnace.core.wire.openai.errors import render as render_for_openai
-from pinnace.handlers.context import RequestContext, current
+from pinnace.handlers.access_record import record_of
+from pinnace.handlers.context import UNKNOWN, RequestContext, current
 from pinnace.handlers.services import Services
 from pinnace.handlers.whole import json_response
 
@@ -45,14 +47,18 @@ class Border:
             await self._app(scope, receive, send)
             return
         context = RequestContext(scope["method"], scope["path"], self._services.clock.monotonic())
-        context.identify(Headers(scope=scope).get("x-request-id"))
+        headers = Headers(scope=scope)
+        context.identify(headers.get("x-request-id"))
+        context.user_agent = headers.get("user-agent")
         token = current.set(context)
         sender = _Sender(send, context, self._services)
+        inner = _unprefixed(scope, context)
         try:
-            await self._app(_unprefixed(scope, context), receive, sender)
+            await self._app(inner, receive, sender)
         except Exception as error:  # noqa: BLE001 - nothing gets past the border
             await self._fail(error, context, scope, receive, sender)
         finally:
+            context.route = _route_of(inner)
             self._record(context)
             current.reset(token)
 
@@ -93,8 +99,8 @@ class Border:
             "fallback": outcome.fallback if outcome else None,
         }
         access.info("request", extra={name: value for name, value in fields.items() if value is not None})
-        route = context.path if context.status not in (404, 405) else "unknown"
-        self._services.metrics.request(route, context.status, seconds, context.error)
+        self._services.access_log.add(record_of(context, self._services.clock.now(), seconds))
+        self._services.metrics.request(context.route, context.status, seconds, context.error)
         if outcome and context.profile:
             self._services.metrics.used(context.profile, outcome)
 
@@ -132,6 +138,11 @@ def _unprefixed(scope: Scope, context: RequestContext) -> Scope:
     if context.path.startswith("/v1/chat/"):
         context.refusals = render_for_openai
     return {**scope, "path": context.path, "raw_path": context.path.encode(), "app": None}
+
+
+def _route_of(inner: Scope) -> str:
+    """The template of the route, without Starlette's word for how it is matched; the router noted it in the scope."""
+    return re.sub(r":\w+}", "}", getattr(inner.get("route"), "path", UNKNOWN))
 
 
 def _as_ours(scope: Scope, error: Exception) -> Exception:

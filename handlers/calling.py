@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncGenerator, Mapping
+from collections import Counter
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import orjson
 from starlette.requests import Request
 
 from pinnace.core.errors import InvalidRequest
 from pinnace.core.model.access import Principal
-from pinnace.core.model.run import MessageMode
-from pinnace.core.usecases.calls import CacheUse, Call, Receipt
+from pinnace.core.model.run import MessageMode, Outcome
+from pinnace.core.ports import Clock
+from pinnace.core.usecases.call import CacheUse, Call, Receipt
 from pinnace.core.wire.anthropic.versions import FIRST
 from pinnace.handlers._http import context_of
 from pinnace.handlers.authentication import profile_of
@@ -45,29 +48,49 @@ def call_for(
         mode=message_mode(request, settings.agent.message_mode),
         cache=cache_use(request, enabled=settings.cache.enabled),
         idempotency_key=idempotency_key(request, number),
+        session_id=session_id(request) if number is None else None,
+        session_wait=session_wait(request, settings.request_timeout),
     )
 
 
 async def accounted(
-    events: AsyncGenerator[dict[str, Any], None], receipt: Receipt, context: RequestContext
+    events: AsyncGenerator[dict[str, Any], None], receipt: Receipt, context: RequestContext, clock: Clock
 ) -> AsyncGenerator[dict[str, Any], None]:
     """Pass events on, and tell the request's context what became of the call."""
     try:
         async with contextlib.aclosing(events):
             async for event in events:
+                if context.first_delta is None and event.get("type") == "content_block_delta":
+                    context.first_delta = clock.monotonic()
                 _tell(context, receipt)
                 yield event
     finally:
         _tell(context, receipt)
         context.model = receipt.model or None
+        context.cost_known = receipt.cost_known
         context.outcome = replace(receipt.outcome, cost_microusd=receipt.amount.microusd)
+
+
+def account(receipts: Sequence[Receipt], context: RequestContext) -> None:
+    """Tell the request's context what became of all its calls; they have a model where it is the same one."""
+    usage: Counter[str] = Counter()
+    for receipt in receipts:
+        usage.update(receipt.outcome.usage)
+    models = {receipt.model for receipt in receipts}
+    context.model = next(iter(models)) or None if len(models) == 1 else None
+    context.cost_known = all(receipt.cost_known for receipt in receipts)
+    context.outcome = Outcome(
+        usage=usage,
+        cost_microusd=sum(receipt.amount.microusd for receipt in receipts),
+        calls=sum(receipt.outcome.calls for receipt in receipts),
+    )
 
 
 def _tell(context: RequestContext, receipt: Receipt) -> None:
     """What the answer's headers say."""
     context.meters = receipt.meters
     if receipt.cache is not None:
-        context.headers["x-pinnace-cache"] = receipt.cache
+        context.headers["x-pinnace-cache"] = context.cache = receipt.cache
     if receipt.replayed:
         context.headers["idempotent-replayed"] = "true"
 
@@ -97,6 +120,40 @@ def idempotency_key(request: Request, number: int | None) -> str | None:
     if not 1 <= len(given) <= LONGEST_KEY:
         raise InvalidRequest(f"must have 1 to {LONGEST_KEY} characters", path="idempotency-key")
     return given if number is None else f"{given}#{number}"
+
+
+def session_id(request: Request) -> str | None:
+    """The session that a call is a turn of."""
+    return request.headers.get("x-session-id")
+
+
+def session_wait(request: Request, longest: float) -> float:
+    """The seconds that a call waits for another one of its session.
+
+    Raises:
+        InvalidRequest: the header is no number of them.
+    """
+    given = request.headers.get("x-session-wait", "0")
+    try:
+        seconds = float(given)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= longest:
+        raise InvalidRequest(f"must be 0 to {longest:g} seconds", path="x-session-wait")
+    return seconds
+
+
+async def with_defaults(request: Request, services: Services, principal: Principal, raw: bytes) -> bytes:
+    """A body with what its session says and it does not."""
+    name = session_id(request)
+    defaults = {} if name is None else await services.calls.sessions.defaults(principal.project_id, name)
+    if not defaults:
+        return raw
+    try:
+        given = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        return raw
+    return orjson.dumps({**defaults, **given}) if isinstance(given, dict) else raw
 
 
 def betas(request: Request) -> tuple[str, ...]:

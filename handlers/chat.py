@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from pinnace.core.model.access import Scope
-from pinnace.core.usecases.calls import Receipt
+from pinnace.core.usecases.call import Receipt
 from pinnace.core.wire.anthropic.requests import check_messages_body
 from pinnace.core.wire.openai import sse
 from pinnace.core.wire.openai.answers import ChunkWriter, complete, completion_id
@@ -39,7 +39,7 @@ class Chat:
         asked = parse_chat_request(await read_body(request, services.settings.max_body_bytes))
         call = call_for(request, services, principal, check_messages_body(asked.body).body)
         receipt = Receipt()
-        events = accounted(services.calls.stream(call, receipt), receipt, context)
+        events = accounted(services.calls.stream(call, receipt), receipt, context, services.clock)
         created = int(services.clock.now())
         name = completion_id(context.request_id)
         if asked.stream:

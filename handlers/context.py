@@ -13,6 +13,8 @@ from pinnace.core.model.limits import Meter
 from pinnace.core.model.run import Outcome, Profile
 from pinnace.core.wire.anthropic.errors import RenderedError, render
 
+#: The route of what has none.
+UNKNOWN = "unknown"
 #: A caller's own id goes into log lines and headers, so it may hold nothing that means something there.
 _PLAIN = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 
@@ -22,7 +24,8 @@ class RequestContext:
     """One request; what is not known yet is empty.
 
     `request_id` is ours (`req_…`) and stands in errors; `client_id` is the caller's `x-request-id`, or the same.
-    Times are monotonic seconds. `refusals` renders errors in the shape of the client that the path is for.
+    `route` is the template of the path (`/v1/models/{model_id}`). Times are monotonic seconds, of which `first_byte` may be a
+    ping's and `first_delta` is the model's. `refusals` renders errors in the shape of the client that the path is for.
     """
 
     method: str
@@ -34,12 +37,18 @@ class RequestContext:
     profile: Profile | None = None
     project: str | None = None
     model: str | None = None
+    route: str = UNKNOWN
+    user_agent: str | None = None
+    stream: bool = False
     status: int = 0
     error: str | None = None
     first_byte: float | None = None
+    first_delta: float | None = None
     sent: int = 0
     cut: bool = False
     outcome: Outcome | None = None
+    cost_known: bool = True
+    cache: str | None = None
     meters: Sequence[Meter] = ()
     principal: Principal | None = None
     headers: dict[str, str] = field(default_factory=dict)

@@ -24,6 +24,10 @@ def _fields(record: logging.LogRecord) -> dict[str, Any]:
     return fields | {name: value for name, value in vars(record).items() if name not in _OWN}
 
 
+#: What some readers take for the end of a line; text from the network may hold it, and JSON allows it.
+_BREAKS = {code: f"\\u{code:04x}" for code in (0x85, 0x2028, 0x2029)}
+
+
 class JsonFormatter(logging.Formatter):
     """One JSON object a line."""
 
@@ -37,7 +41,7 @@ class JsonFormatter(logging.Formatter):
         } | _fields(record)
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str, ensure_ascii=False)
+        return json.dumps(line, default=str, ensure_ascii=False).translate(_BREAKS)
 
 
 class TextFormatter(logging.Formatter):

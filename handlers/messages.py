@@ -7,13 +7,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from pinnace.core.model.access import Scope
-from pinnace.core.usecases.calls import Receipt
+from pinnace.core.usecases.call import Receipt
 from pinnace.core.usecases.messages import count_tokens, resolve_model
 from pinnace.core.wire.anthropic.requests import parse_count_tokens_request, parse_messages_request
 from pinnace.core.wire.anthropic.versions import FIRST
 from pinnace.handlers._http import context_of, read_body
 from pinnace.handlers.authentication import authenticate
-from pinnace.handlers.calling import accounted, betas, call_for
+from pinnace.handlers.calling import accounted, betas, call_for, session_id, with_defaults
 from pinnace.handlers.services import Services
 from pinnace.handlers.streaming import EventStream, WholeMessage
 from pinnace.handlers.whole import json_response
@@ -37,11 +37,12 @@ class Messages:
         settings = services.settings
         principal = await authenticate(request, services, Scope.MESSAGES)
         version = request.headers.get("anthropic-version") or FIRST
-        raw = await read_body(request, settings.max_body_bytes)
-        parsed = parse_messages_request(raw, strict=settings.compat.strict, versioned=version)
+        raw = await with_defaults(request, services, principal, await read_body(request, settings.max_body_bytes))
+        continued = session_id(request) is not None
+        parsed = parse_messages_request(raw, strict=settings.compat.strict, versioned=version, continued=continued)
         call = call_for(request, services, principal, parsed.body)
         receipt = Receipt()
-        events = accounted(services.calls.stream(call, receipt), receipt, context)
+        events = accounted(services.calls.stream(call, receipt), receipt, context, services.clock)
         if parsed.stream:
             return EventStream(events, context, settings.ping_seconds)
         return WholeMessage(events, context)

@@ -12,7 +12,10 @@ log = logging.getLogger("pinnace.metrics")
 
 
 class Metrics(Protocol):
-    """Counts; `render` gives the text format, or None where nothing is counted."""
+    """Counts; `render` gives the text format, or None where nothing is counted.
+
+    `lost` is how many lines of the access log could not be written since the start.
+    """
 
     def request(self, path: str, status: int, seconds: float, error: str | None) -> None: ...
 
@@ -20,7 +23,7 @@ class Metrics(Protocol):
 
     def alert(self, alert: BudgetAlert) -> None: ...
 
-    def render(self, pool: PoolStats) -> tuple[bytes, str] | None: ...
+    def render(self, pool: PoolStats, lost: int) -> tuple[bytes, str] | None: ...
 
 
 class NoMetrics:
@@ -35,7 +38,7 @@ class NoMetrics:
     def alert(self, alert: BudgetAlert) -> None:
         """See `Metrics`."""
 
-    def render(self, pool: PoolStats) -> tuple[bytes, str] | None:  # noqa: ARG002 - the protocol's signature
+    def render(self, pool: PoolStats, lost: int) -> tuple[bytes, str] | None:  # noqa: ARG002 - the protocol's signature
         return None
 
 
@@ -68,6 +71,10 @@ class PrometheusMetrics:
             ["of", "unit", "share"],
             registry=registry,
         )
+        self._lost = prometheus.Counter(
+            "pinnace_access_log_lost_total", "Lines of the access log that could not be written.", registry=registry
+        )
+        self._lost_before = 0
         self._pool = prometheus.Gauge("pinnace_processes", "CLI processes by state.", ["state"], registry=registry)
         self._circuit = prometheus.Gauge(
             "pinnace_circuit", "1 for the state of the circuit to the model's API.", ["state"], registry=registry
@@ -90,12 +97,14 @@ class PrometheusMetrics:
         of = alert.account.owner.partition(":")[0]
         self._alerts.labels(of, alert.unit, f"{alert.share:g}").inc()
 
-    def render(self, pool: PoolStats) -> tuple[bytes, str] | None:
+    def render(self, pool: PoolStats, lost: int) -> tuple[bytes, str] | None:
         for state in ("parked", "idle", "busy", "held", "starting"):
             self._pool.labels(state).set(getattr(pool, state))
         for state in ("closed", "open", "half_open"):
             self._circuit.labels(state).set(pool.circuit == state)
         self._waiting.set(pool.waiting)
+        self._lost.inc(lost - self._lost_before)
+        self._lost_before = lost
         return self._client.generate_latest(self._registry), self._client.CONTENT_TYPE_LATEST
 
 

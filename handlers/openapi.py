@@ -6,6 +6,7 @@ from functools import cache
 from typing import Any
 
 from pinnace.core.wire.admin.bodies import KeyChange, NewKey, NewProject, ProjectChange, RouteQuestion
+from pinnace.core.wire.admin.session_bodies import Fork, NewSession
 from pinnace.core.wire.anthropic.requests import request_schema
 from pinnace.core.wire.batch import Batch
 
@@ -32,7 +33,7 @@ CHAT = {
         "stream": {"type": "boolean"},
     },
 }
-OWN_BODIES = (NewProject, ProjectChange, NewKey, KeyChange, RouteQuestion, Batch)
+OWN_BODIES = (NewProject, ProjectChange, NewKey, KeyChange, RouteQuestion, Batch, NewSession, Fork)
 
 
 def _json(schema: dict[str, Any], description: str = "Success") -> dict[str, Any]:
@@ -73,6 +74,17 @@ def _post(summary: str, body: str, answer: dict[str, Any], *, streams: bool = Fa
     }
 
 
+def _file(summary: str) -> dict[str, Any]:
+    """A file that is fetched, and put in."""
+    octets = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+    fetched = {"description": "The bytes.", "content": octets}
+    body = {"required": True, "content": octets}
+    return {
+        "get": {"summary": summary, "responses": {"200": fetched} | _ERRORS},
+        "put": {"summary": f"{summary}, put in", "requestBody": body, "responses": {"201": _json(OBJECT)} | _ERRORS},
+    }
+
+
 @cache
 def document(version: str) -> dict[str, Any]:
     """Give the whole document; made once."""
@@ -107,10 +119,11 @@ def _paths() -> dict[str, Any]:
     paging = [version_header, _query("limit", limit)]
     model_id = {"name": "model_id", "in": "path", "required": True, "schema": text}
     listing = [_query("limit", limit), _query("after_id", text)]
-    of_project, of_key = (
+    of_project, of_key, of_session, of_path = (
         {"parameters": [{"name": name, "in": "path", "required": True, "schema": text}]}
-        for name in ("project_id", "key_id")
+        for name in ("project_id", "key_id", "session_id", "path")
     )
+    of_file = {"parameters": [*of_session["parameters"], *of_path["parameters"]]}
     return {
         "/v1/messages": _post("Create a message", "CreateMessage", OBJECT, streams=True),
         "/v1/messages/count_tokens": _post("Count the tokens of a request", "CountTokens", OBJECT),
@@ -123,6 +136,11 @@ def _paths() -> dict[str, Any]:
             OBJECT,
             [_query(name, text) for name in ("project_id", "key_id", "model", "period", "from", "to", "format")],
         ),
+        "/v1/logs/stats": _get(
+            "How requests fared, by model, by hour and by path",
+            OBJECT,
+            [_query(name, text) for name in ("project_id", "period", "from", "to")],
+        ),
         "/v1/projects": _get("List the projects", OBJECT, listing) | _post("Make a project", "NewProject", OBJECT),
         "/v1/projects/{project_id}": of_project
         | _get("Show a project with what it spent", OBJECT)
@@ -134,6 +152,15 @@ def _paths() -> dict[str, Any]:
         | _get("Show a key", OBJECT)
         | _patch("Change a key", "KeyChange")
         | _delete("Revoke a key"),
+        "/v1/sessions": _get("List the sessions", OBJECT, listing) | _post("Begin a session", "NewSession", OBJECT),
+        "/v1/sessions/{session_id}": of_session
+        | _get("Show a session", OBJECT)
+        | _delete("Leave nothing of a session"),
+        "/v1/sessions/{session_id}/history": of_session | _get("What was said", OBJECT, listing),
+        "/v1/sessions/{session_id}/fork": of_session
+        | _post("Begin another session with this one's words", "Fork", OBJECT),
+        "/v1/sessions/{session_id}/files": of_session | _get("The files of a session", OBJECT, listing),
+        "/v1/sessions/{session_id}/files/{path}": of_file | _file("One of the files"),
         "/v1/audit": _get("List what administrators did", OBJECT, [_query("limit", limit)]),
         "/v1/models": _get("List the models", OBJECT, paging),
         "/v1/models/{model_id}": _get("Show a model", OBJECT, [model_id]),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pinnace.core.ports import AgentRunner, Clock, TokenCounter
+from pinnace.core.ports import AccessLog, AgentRunner, Clock, TokenCounter
 from pinnace.core.settings import Settings
 from pinnace.core.usecases.access import Access
 from pinnace.core.usecases.calls import Calls
@@ -20,6 +20,7 @@ class Services:
     counter: TokenCounter
     clock: Clock
     metrics: Metrics
+    access_log: AccessLog
     version: str
     access: Access
     calls: Calls

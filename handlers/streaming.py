@@ -132,6 +132,7 @@ class EventStream(Response):
         self, events: Events, context: RequestContext, ping_seconds: float, writer: Writer | None = None
     ) -> None:
         self._events, self._context, self._ping = events, context, ping_seconds
+        context.stream = True
         self._writer = writer or AnthropicWriter(context)
         self._queue: asyncio.Queue[bytes | Exception | None] = asyncio.Queue(AHEAD)
 

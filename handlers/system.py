@@ -46,7 +46,7 @@ class System:
     async def metrics(self, request: Request) -> Response:
         """Prometheus's text format."""
         await authenticate_operator(request, self._services)
-        rendered = self._services.metrics.render(self._services.runner.stats())
+        rendered = self._services.metrics.render(self._services.runner.stats(), self._services.access_log.lost)
         if rendered is None:
             raise NotFound("There are no metrics here: pip install 'pinnace[metrics]' brings them.")
         return Response(rendered[0], headers={"content-type": rendered[1]})

@@ -1,4 +1,4 @@
-"""Knows projects, keys, audit entries and usage records as JSON, for stores that keep text; it must not know a store."""
+"""Knows projects, keys, audit entries, usage and sessions as JSON, for stores that keep text; it must not know a store."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ import orjson
 
 from pinnace.core.model.access import AuditEntry, Budget, BudgetMode, Key, Limits, Project, Scope
 from pinnace.core.model.run import Profile
+from pinnace.core.model.sessions import Session
 from pinnace.core.model.usage import UsageRecord, Use
 
 Document = Mapping[str, Any]
 
 
-def encode(value: Project | Key | AuditEntry | UsageRecord) -> str:
+def encode(value: Project | Key | AuditEntry | UsageRecord | Session) -> str:
     """Write a value down."""
     return orjson.dumps(asdict(value), default=_plain).decode()
 
@@ -54,6 +55,13 @@ def record_from(text: str | bytes) -> UsageRecord:
     fields = orjson.loads(text)
     by_model = {model: Use(**use) for model, use in fields["by_model"].items()}
     return UsageRecord(**fields | {"by_model": by_model})
+
+
+def session_from(text: str | bytes) -> Session:
+    """Read a session."""
+    fields = orjson.loads(text)
+    profile = fields["profile"]
+    return Session(**fields | {"profile": None if profile is None else Profile(profile)})
 
 
 def _budget(fields: Document) -> Budget:

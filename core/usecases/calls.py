@@ -9,78 +9,27 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from dataclasses import dataclass, field
-from enum import StrEnum
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pinnace.core.errors import PermissionRefused, RateLimited
-from pinnace.core.model.access import Principal
-from pinnace.core.model.ledger import Amount
-from pinnace.core.model.limits import Lease, Meter, Take
-from pinnace.core.model.routing import Decision
-from pinnace.core.model.run import MessageMode, Outcome, Profile, RunRequest
+from pinnace.core.model.limits import Lease, Take
+from pinnace.core.model.run import Profile, RunRequest
 from pinnace.core.model.usage import UsageRecord, Use
-from pinnace.core.ports import AgentRunner, Clock, Limiter, UsageStore
+from pinnace.core.ports import AgentRunner, Clock, Limiter, SessionLink, UsageStore
 from pinnace.core.usecases import messages
-from pinnace.core.usecases.billing import GRACE, Billing, amount_of
+from pinnace.core.usecases.billing import GRACE, Billing
 from pinnace.core.usecases.bounds import Bound, bound_of
+from pinnace.core.usecases.call import CacheUse, Call, Receipt, new_turn
 from pinnace.core.usecases.cancelling import surely
-from pinnace.core.usecases.replay import Replay, fingerprint_of
+from pinnace.core.usecases.replay import Replay
 from pinnace.core.usecases.routing import Router
+from pinnace.core.usecases.sessions import SessionBook
 from pinnace.core.usecases.tolls import AgentToll
 from pinnace.core.wire.anthropic.errors import render
 
 #: A caller who left before the end; nginx's own status for it.
 LEFT = 499
-
-
-class CacheUse(StrEnum):
-    """Whether an answer that is kept is given, and whether a new one is kept."""
-
-    OFF = "off"
-    ON = "on"
-    REFRESH = "refresh"
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """What is asked, and by whom; `model` is the name as the caller wrote it, `seconds` bounds the run."""
-
-    request_id: str
-    principal: Principal
-    profile: Profile
-    path: str
-    model: str
-    body: Mapping[str, Any]
-    betas: tuple[str, ...]
-    api_version: str
-    seconds: float
-    mode: MessageMode
-    cache: CacheUse = CacheUse.OFF
-    idempotency_key: str | None = None
-
-    @property
-    def fingerprint(self) -> str:
-        """A name for everything that the answer depends on; reads the whole body, so it is asked for once."""
-        return fingerprint_of(self.profile.value, self.mode.value, self.betas, self.api_version, self.body)
-
-
-@dataclass(slots=True)
-class Receipt:
-    """What became of a call; complete once its events have ended, however they ended."""
-
-    model: str = ""
-    decision: Decision | None = None
-    meters: Sequence[Meter] = ()
-    outcome: Outcome = field(default_factory=Outcome)
-    used: Mapping[str, Use] = field(default_factory=dict)
-    cost_known: bool = True
-    cache: str | None = None
-    replayed: bool = False
-
-    @property
-    def amount(self) -> Amount:
-        return amount_of(self.used)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +42,7 @@ class Calls:
     billing: Billing
     router: Router
     replay: Replay
+    sessions: SessionBook
     clock: Clock
 
     async def stream(self, call: Call, receipt: Receipt) -> AsyncGenerator[dict[str, Any], None]:
@@ -146,8 +96,9 @@ class Calls:
     async def _cached(self, call: Call, receipt: Receipt) -> AsyncGenerator[dict[str, Any], None]:
         """Give the answer to an identical request again, where the caller wants that."""
         project_id, kept = call.principal.project_id, None
-        events = self._admitted(call, receipt)
-        if call.cache is not CacheUse.OFF:
+        events = self._admitted(call, receipt) if call.session_id is None else self._in_session(call, receipt)
+        # What a session's turn is answered depends on all of its turns before.
+        if call.cache is not CacheUse.OFF and call.session_id is None:
             receipt.cache, fingerprint = "miss", call.fingerprint
             if call.cache is CacheUse.ON:
                 kept = await self.replay.cached(project_id, fingerprint)
@@ -159,12 +110,33 @@ class Calls:
             async for event in events:
                 yield event
 
-    async def _admitted(self, call: Call, receipt: Receipt) -> AsyncGenerator[dict[str, Any], None]:
+    async def _in_session(self, call: Call, receipt: Receipt) -> AsyncGenerator[dict[str, Any], None]:
+        """Run the call as a session's next turn."""
+        project_id, session_id = call.principal.project_id, call.session_id or ""
+        async with self.sessions.opened(project_id, session_id, call.profile, call.session_wait) as held:
+            messages = call.body["messages"]
+            turn = messages[new_turn(messages) :] if held.transcript is not None else messages
+            if call.profile is Profile.MESSAGES:
+                before = [
+                    {"role": one.role, "content": one.content} for one in await self.sessions.history(held.session)
+                ]
+                call = replace(call, body={**call.body, "messages": [*before, *turn]})
+                events = held.remembered(self._admitted(call, receipt), turn)
+            else:
+                call = replace(call, body={**call.body, "messages": turn})
+                events = self._admitted(call, receipt, held)
+            async with contextlib.aclosing(events):
+                async for event in events:
+                    yield event
+
+    async def _admitted(
+        self, call: Call, receipt: Receipt, session: SessionLink | None = None
+    ) -> AsyncGenerator[dict[str, Any], None]:
         """Run the call between its limits."""
         bound = bound_of(call.body)
         takes, lease = self._takes(call, receipt.model, bound)
         if not takes and lease is None:
-            async with contextlib.aclosing(self._paid(call, receipt, bound)) as events:
+            async with contextlib.aclosing(self._paid(call, receipt, bound, session)) as events:
                 async for event in events:
                     yield event
             return
@@ -176,7 +148,7 @@ class Calls:
             receipt.meters = error.meters
             raise
         try:
-            async with contextlib.aclosing(self._paid(call, receipt, bound)) as events:
+            async with contextlib.aclosing(self._paid(call, receipt, bound, session)) as events:
                 async for event in events:
                     yield event
         finally:
@@ -184,7 +156,9 @@ class Calls:
             if corrections or lease is not None:
                 await asyncio.shield(self.limiter.leave(corrections, self.clock.now(), lease))
 
-    async def _paid(self, call: Call, receipt: Receipt, bound: Bound) -> AsyncGenerator[dict[str, Any], None]:
+    async def _paid(
+        self, call: Call, receipt: Receipt, bound: Bound, session: SessionLink | None = None
+    ) -> AsyncGenerator[dict[str, Any], None]:
         """Run the call on reserved money; an agent reserves for each of its calls by itself."""
         seconds, principal = call.seconds, call.principal
         toll = ticket = None
@@ -195,7 +169,8 @@ class Calls:
         run = self._request(call, receipt.model)
         inner = messages.Receipt()
         try:
-            async with contextlib.aclosing(messages.converse(self.runner, run, call.mode, inner, toll)) as events:
+            talking = messages.converse(self.runner, run, call.mode, inner, toll, session)
+            async with contextlib.aclosing(talking) as events:
                 async for event in events:
                     yield event
         finally:

@@ -8,7 +8,7 @@ from typing import Any
 
 from pinnace.core.model.catalog import ModelInfo
 from pinnace.core.model.run import MessageMode, ModelEvent, Outcome, Profile, RunRequest
-from pinnace.core.ports import AgentRunner, TokenCounter, Toll
+from pinnace.core.ports import AgentRunner, SessionLink, TokenCounter, Toll
 from pinnace.core.wire.anthropic.steps import StepFolder
 
 
@@ -20,14 +20,19 @@ class Receipt:
 
 
 async def converse(
-    runner: AgentRunner, request: RunRequest, mode: MessageMode, receipt: Receipt, toll: Toll | None = None
+    runner: AgentRunner,
+    request: RunRequest,
+    mode: MessageMode,
+    receipt: Receipt,
+    toll: Toll | None = None,
+    session: SessionLink | None = None,
 ) -> AsyncGenerator[dict[str, Any], None]:
     """Run a call and yield the events of the caller's stream, each as soon as it is there.
 
     `mode` is for the `agent` profile alone. `receipt` is filled in when the events end, by themselves, by an error or
     because the caller closed them.
     """
-    run = runner.run(request, toll)
+    run = runner.run(request, toll, session)
     try:
         async with run as events:
             if request.profile is Profile.MESSAGES:

@@ -89,10 +89,12 @@ class Replay:
         return await self.store.forget(AnswerKind.CACHE, project_id)
 
 
-def fingerprint_of(profile: str, mode: str, betas: tuple[str, ...], version: str, body: Mapping[str, Any]) -> str:
+def fingerprint_of(
+    profile: str, mode: str, betas: tuple[str, ...], version: str, body: Mapping[str, Any], session: str | None = None
+) -> str:
     """A name for everything that an answer depends on; whether it streams, and who asks, is not among it."""
     asked = {name: value for name, value in body.items() if name not in ("stream", "metadata")}
-    whole = [profile, mode, sorted(betas), version, asked]
+    whole = [profile, mode, sorted(betas), version, asked, session]
     return hashlib.sha256(orjson.dumps(whole, option=orjson.OPT_SORT_KEYS, default=str)).hexdigest()
 
 

@@ -15,6 +15,7 @@ from pinnace.core.model.alerts import alerts_of
 from pinnace.core.model.ledger import Account, Balance, Reservation, caps_of
 from pinnace.core.ports import Directory
 from pinnace.core.usecases.billing import Billing
+from pinnace.core.usecases.sessions import SessionBook
 
 log = logging.getLogger("pinnace.budget")
 
@@ -36,13 +37,17 @@ async def sweep(billing: Billing, directory: Directory) -> Sequence[Reservation]
     return settled
 
 
-async def sweep_forever(billing: Billing, directory: Directory, every: float = 5.0) -> None:
-    """Settle what the dead left behind, now and again and again."""
+async def sweep_forever(
+    billing: Billing, directory: Directory, sessions: SessionBook | None = None, every: float = 5.0
+) -> None:
+    """Settle what the dead left behind and drop sessions whose time is over, now and again and again."""
     while True:
         try:
             await sweep(billing, directory)
+            if sessions is not None:
+                await sessions.sweep()
         except StoreFailed:
-            log.exception("expired reservations could not be swept")
+            log.exception("what has expired could not be swept")
         await asyncio.sleep(every)
 
 

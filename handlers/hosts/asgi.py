@@ -19,18 +19,21 @@ from pinnace.core.usecases.billing import Billing
 from pinnace.core.usecases.calls import Calls
 from pinnace.core.usecases.replay import Replay
 from pinnace.core.usecases.routing import Router
+from pinnace.core.usecases.sessions import SessionBook
 from pinnace.core.usecases.sweeping import sweep_forever
 from pinnace.core.wiring import Ports, wire
 from pinnace.handlers._http import Border
 from pinnace.handlers.batch import Batches
 from pinnace.handlers.cache import Cache
 from pinnace.handlers.chat import Chat
+from pinnace.handlers.log_stats import LogStats
 from pinnace.handlers.messages import Messages
 from pinnace.handlers.metrics import make_metrics
 from pinnace.handlers.models import Models
 from pinnace.handlers.projects import Projects
 from pinnace.handlers.routing import Routing
 from pinnace.handlers.services import Services
+from pinnace.handlers.sessions import SessionEndpoints
 from pinnace.handlers.system import System
 from pinnace.handlers.usage import Usage
 
@@ -48,7 +51,7 @@ def compose(settings: Settings, ports: Ports | None = None) -> ASGIApp:
         # The list of prices takes 200 ms to load, which the first call would wait for, and every other call with it.
         await asyncio.to_thread(given.prices.context_window, "claude")
         await given.runner.prepare()
-        sweeping = asyncio.create_task(sweep_forever(services.calls.billing, given.directory))
+        sweeping = asyncio.create_task(sweep_forever(services.calls.billing, given.directory, services.calls.sessions))
         try:
             yield
         finally:
@@ -57,15 +60,18 @@ def compose(settings: Settings, ports: Ports | None = None) -> ASGIApp:
                 await sweeping
             await given.runner.aclose(settings.drain_seconds)
             await given.alerts.aclose(FAREWELL)
+            await given.access_log.aclose()
             await given.close()
 
     handlers = (
         Messages(services),
         Chat(services),
+        SessionEndpoints(services),
         Batches(services),
         Models(services),
         Projects(services),
         Usage(services),
+        LogStats(services),
         Cache(services),
         Routing(services),
         System(services),
@@ -90,12 +96,17 @@ def make_services(settings: Settings, ports: Ports) -> Services:
         listeners=(metrics.alert, ports.alerts.send),
     )
     router = Router(ports.runner, billing, Thresholds(**settings.routing.model_dump()))
+    kept = ports.sessions
+    sessions = SessionBook(
+        kept.sessions, kept.transcripts, kept.workspaces, ports.runner, ports.clock, settings.sessions.ttl_seconds
+    )
     return Services(
         settings=settings,
         runner=ports.runner,
         counter=ports.counter,
         clock=ports.clock,
         metrics=metrics,
+        access_log=ports.access_log,
         version=installed_version("pinnace"),
         access=Access(
             ports.directory,
@@ -111,6 +122,7 @@ def make_services(settings: Settings, ports: Ports) -> Services:
             billing=billing,
             router=router,
             replay=Replay(ports.answers, ports.clock, settings.cache.ttl_seconds),
+            sessions=sessions,
             clock=ports.clock,
         ),
     )

@@ -25,7 +25,7 @@ from pinnace.testing import script
 from pinnace.testing.upstream import Upstream
 
 ADMIN = "pn-admin-0123456789abcdef"
-ADMINISTRATION = {"docs/projects.md", "docs/budgets.md", "docs/limits.md", "docs/usage.md"}
+ADMINISTRATION = {"docs/projects.md", "docs/budgets.md", "docs/limits.md", "docs/usage.md", "docs/logs.md"}
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))

@@ -9,9 +9,13 @@ from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Any
 
+from pinnace.core.adapters.local.workspaces import PackedWorkspaces
 from pinnace.core.adapters.memory.answers import MemoryAnswerStore
+from pinnace.core.adapters.memory.blobs import MemoryBlobs
 from pinnace.core.adapters.memory.ledger import MemoryLedger
 from pinnace.core.adapters.memory.limiter import MemoryLimiter
+from pinnace.core.adapters.memory.sessions import MemorySessions
+from pinnace.core.adapters.memory.transcripts import MemoryTranscripts
 from pinnace.core.adapters.memory.usage import MemoryUsageStore
 from pinnace.core.model.access import ORDINARY, Budget, Key, Limits, Principal, Project
 from pinnace.core.model.catalog import ModelInfo
@@ -20,11 +24,13 @@ from pinnace.core.model.limits import Lease, Meter, Take
 from pinnace.core.model.routing import Thresholds
 from pinnace.core.model.run import MessageMode, ModelEvent, Outcome, PoolStats, Profile, RunEvent, RunRequest
 from pinnace.core.model.usage import UsageRecord
-from pinnace.core.ports import CacheLife, Toll
+from pinnace.core.ports import CacheLife, SessionLink, Toll
 from pinnace.core.usecases.billing import Billing
-from pinnace.core.usecases.calls import Call, Calls, Receipt
+from pinnace.core.usecases.call import Call, Receipt
+from pinnace.core.usecases.calls import Calls
 from pinnace.core.usecases.replay import Replay
 from pinnace.core.usecases.routing import Router
+from pinnace.core.usecases.sessions import SessionBook
 
 MODEL = "claude-x"
 BODY: dict[str, Any] = {"model": MODEL, "max_tokens": 50, "messages": [{"role": "user", "content": "Ahoy"}]}
@@ -105,8 +111,11 @@ class SaidRunner:
     calls: int = 0
     hanging: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def run(self, request: RunRequest, toll: Toll | None = None) -> SaidRun:
+    def run(self, request: RunRequest, toll: Toll | None = None, session: SessionLink | None = None) -> SaidRun:
         return SaidRun(self.lines, self.calls, toll, self.journal, self.hanging)
+
+    async def forget(self, session_name: str) -> None:
+        """It holds none."""
 
     async def prepare(self) -> None:
         return None
@@ -242,6 +251,9 @@ def build_house() -> House:
         billing=billing,
         router=Router(runner, billing, Thresholds()),
         replay=Replay(MemoryAnswerStore(), clock, ttl=60.0),
+        sessions=SessionBook(
+            MemorySessions(), MemoryTranscripts(clock), PackedWorkspaces(MemoryBlobs()), runner, clock
+        ),
         clock=clock,
     )
     return House(journal, runner, limiter, ledger, usage, calls)

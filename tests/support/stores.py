@@ -5,13 +5,14 @@ from __future__ import annotations
 import atexit
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from moto_server import moto_server
+from redis_server import shared_server
 
 from pinnace.core.adapters.dynamodb.answers import DynamoAnswerStore
 from pinnace.core.adapters.dynamodb.directory import DynamoDirectory
@@ -24,6 +25,9 @@ from pinnace.core.adapters.memory.directory import MemoryDirectory
 from pinnace.core.adapters.memory.ledger import MemoryLedger
 from pinnace.core.adapters.memory.limiter import MemoryLimiter
 from pinnace.core.adapters.memory.usage import MemoryUsageStore
+from pinnace.core.adapters.redis.answers import RedisAnswerStore
+from pinnace.core.adapters.redis.connection import Connection
+from pinnace.core.adapters.redis.limiter import RedisLimiter
 from pinnace.core.adapters.sqlite.answers import SqliteAnswerStore
 from pinnace.core.adapters.sqlite.database import Database
 from pinnace.core.adapters.sqlite.directory import SqliteDirectory
@@ -110,6 +114,37 @@ def in_dynamodb(place: Path) -> Stores:
     )
 
 
-KINDS: dict[str, Callable[[Path], Stores]] = {"memory": in_memory, "sqlite": in_sqlite, "dynamodb": in_dynamodb}
+def redis_connection(place: Path) -> Connection:
+    """Reach what Redis keeps for a place; the processes of a test are told which one it is."""
+    told = place / "redis"
+    if not told.exists():
+        told.write_text(shared_server())
+    return Connection(told.read_text(), _name(place))
+
+
+def in_redis(place: Path) -> Stores:
+    """As it is served: Redis keeps what it can, and SQLite the rest."""
+    connection, rest = redis_connection(place), in_sqlite(place)
+
+    async def close() -> None:
+        await connection.aclose()
+        await rest.close()
+
+    return replace(rest, limiter=RedisLimiter(connection), answers=RedisAnswerStore(connection), close=close)
+
+
+KINDS: dict[str, Callable[[Path], Stores]] = {
+    "memory": in_memory,
+    "sqlite": in_sqlite,
+    "dynamodb": in_dynamodb,
+    "redis": in_redis,
+}
 #: The kinds that several processes may share.
-SHARED = ["sqlite", "dynamodb"]
+SHARED = ["sqlite", "dynamodb", "redis"]
+#: The ports of a kind that does not keep them all.
+PARTIAL = {"redis": {"answers", "limiter"}}
+
+
+def keepers(port: str) -> list[str]:
+    """The kinds that have a store of their own for a port (`ledger`)."""
+    return [kind for kind in KINDS if port in PARTIAL.get(kind, {port})]

@@ -22,7 +22,7 @@ from pinnace.core.model.access import Budget, Limits
 from pinnace.core.model.ledger import Amount
 from pinnace.core.model.run import Profile
 from pinnace.core.model.usage import Use
-from pinnace.core.usecases.calls import Call, Receipt
+from pinnace.core.usecases.call import Call, Receipt
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import traceback
 from pathlib import Path
 
 import pytest
@@ -161,6 +162,43 @@ def test_a_secret_that_is_refused_does_not_show() -> None:
     with pytest.raises(Misconfigured) as caught:
         load({"PINNACE_CLI__ENVIRONMENT": '{"TOKEN": ["hidden"]}'})
     assert "hidden" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["redis://127.0.0.1", "rediss://user:p%40ss@example.com:6380/2?ssl_check_hostname=false", "unix:///run/r.sock"],
+)
+def test_the_address_of_redis_is_a_secret(url: str) -> None:
+    settings = load({"PINNACE_REDIS__URL": url})
+    assert settings.redis.url is not None
+    assert settings.redis.url.get_secret_value() == url
+    assert settings.public()["redis"] == {"url": "set", "prefix": "pinnace"}
+    assert load({}).public()["redis"]["url"] is None
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "hidden",
+        "127.0.0.1:6379/hidden",
+        "http://hidden",
+        "redis://",
+        "redis:///hidden",
+        "unix://",
+        "redis://a hidden",
+    ],
+)
+def test_another_address_of_redis_is_refused_with_what_to_write(url: str) -> None:
+    with pytest.raises(Misconfigured, match=r"^PINNACE_REDIS__URL: must be redis://HOST:6379/0, rediss://") as caught:
+        load({"PINNACE_REDIS__URL": url})
+    assert "hidden" not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize("prefix", ["", "a{b", "a b", "p" * 65])
+def test_a_prefix_that_would_break_the_keys_of_redis_is_refused(prefix: str) -> None:
+    with pytest.raises(Misconfigured, match=r"^PINNACE_REDIS__PREFIX: "):
+        load({"PINNACE_REDIS__PREFIX": prefix})
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.com"])  # noqa: S104 - it must be refused

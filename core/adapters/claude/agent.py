@@ -9,35 +9,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from pinnace.core.adapters.claude import frames, history
-from pinnace.core.adapters.claude.frames import ControlRequest, Frame, Result, StreamEvent, UserFrame
+from pinnace.core.adapters.claude.conversation import Conversation
+from pinnace.core.adapters.claude.frames import ControlRequest, Result, StreamEvent, UserFrame
 from pinnace.core.adapters.claude.holding import Holding
 from pinnace.core.adapters.claude.options import AgentOptions
-from pinnace.core.adapters.claude.process import CliProcess, new_id
+from pinnace.core.adapters.claude.process import new_id
 from pinnace.core.adapters.claude.run import BaseRun
+from pinnace.core.adapters.claude.session_run import SessionRun
 from pinnace.core.adapters.claude.spawn import CALLER, TOOL_PREFIX, fill_workspace
 from pinnace.core.errors import BillingRefused, CliBroke
 from pinnace.core.model.run import ModelEvent, Profile, RunEvent, ToolsRan
-from pinnace.core.ports import Toll
+from pinnace.core.ports import SessionLink, Toll
 
 log = logging.getLogger("pinnace.run")
-
-
-@dataclass(slots=True)
-class Conversation:
-    """What a process holds of a conversation: the caller's tools whose results it waits for, and frames that came meanwhile."""
-
-    process: CliProcess
-    tools: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    pending: dict[str, tuple[str, Any]] = field(default_factory=dict)
-    results: dict[str, Mapping[str, Any]] = field(default_factory=dict)
-    awaited: set[str] = field(default_factory=set)
-    early: deque[Frame] = field(default_factory=deque)
 
 
 class AgentRun(BaseRun):
@@ -46,11 +34,20 @@ class AgentRun(BaseRun):
     agent: AgentOptions
     holding: Holding[Conversation]
     toll: Toll | None = None
+    session: SessionRun | None = None
     _conversation: Conversation
 
-    def serve(self, agent: AgentOptions, holding: Holding[Conversation], toll: Toll | None) -> AgentRun:
+    def serve(
+        self,
+        agent: AgentOptions,
+        holding: Holding[Conversation],
+        toll: Toll | None,
+        session: SessionLink | None = None,
+    ) -> AgentRun:
         """Give it what the other profile has no use for."""
         self.agent, self.holding, self.toll = agent, holding, toll
+        if session is not None:
+            self.session = SessionRun(session, self.pool, holding, self.cli, agent, self.clock)
         self._text: list[dict[str, Any]] = []
         self._stopped: str | None = None
         return self
@@ -60,50 +57,69 @@ class AgentRun(BaseRun):
         history.check(body)
         messages = body["messages"]
         begin = history.new_turn(messages)
-        name = history.fingerprint(self.request.project, self.request.model, body, messages[:begin])
-        held = self.holding.take(name) if begin else None
+        turn = [block for message in messages[begin:] for block in history.blocks_of(message["content"])]
+        tools = {tool["name"]: tool for tool in body.get("tools") or ()}
+        held = await self._held(messages[:begin], turn)
+        fresh = held is None and not (self.session and self.session.begun)
         if held is not None:
             self._conversation, self._process, self.warm = held, held.process, True
             self.pool.resume(held.process)
+        elif self.session is not None and self.session.begun:
+            initialize = self._initialize(tools)
+            self._process, turn = await self.session.resume(self.request.project, initialize, turn)
+            self._conversation = Conversation(self._process, tools)
         else:
             self._process = await self.pool.lease(self.request.project, Profile.AGENT)
-            tools = {tool["name"]: tool for tool in body.get("tools") or ()}
             self._conversation = Conversation(self._process, tools)
         self._begin()
-        if held is None:
+        if fresh:
             await self._claim()
         await self._set_parameters()
-        if held is None:
+        if fresh:
             await self._seed(messages[:begin])
-        await self._say(messages[begin:])
+        await self._say(turn)
+
+    async def _held(self, before: list[Mapping[str, Any]], turn: list[dict[str, Any]]) -> Conversation | None:
+        """A live process that holds this very conversation."""
+        if self.session is not None:
+            return await self.session.held(self.request, turn)
+        name = history.fingerprint(self.request.project, self.request.model, self.request.body, before)
+        return self.holding.take(name) if before else None
 
     def _begin(self) -> None:
         self.process.channel.begin(allowance=None, more_betas=",".join(self.request.betas), toll=self.toll)
+        if self.session is not None:
+            self.session.begin(self._conversation, self.request)
+
+    def _initialize(self, tools: Mapping[str, Any]) -> dict[str, Any]:
+        """What binds a process to this call from its start."""
+        system = history.system_text(self.request.body.get("system")) or None
+        replaced = self.agent.replace_system and system
+        return {
+            "systemPrompt": [system] if replaced else None,
+            "appendSystemPrompt": None if replaced else system,
+            "sdkMcpServers": [CALLER] if tools else None,
+        }
 
     async def _claim(self) -> None:
         """Bind the spare to this call; where it refuses, start a process that is bound from the start."""
-        work = await asyncio.to_thread(fill_workspace, self.process.launch, self.agent)
-        system, tools = (
-            history.system_text(self.request.body.get("system")),
-            [CALLER] if self._conversation.tools else None,
-        )
-        replaced, appended = ([system], None) if self.agent.replace_system else (None, system)
+        launch = self.process.launch
+        if self.session is not None:
+            work = await self.session.fill(self.process)
+        else:
+            work = await asyncio.to_thread(fill_workspace, launch, self.agent)
+        bound = self._initialize(self._conversation.tools)
         reply = await self._ask(
             "claim_session",
             cwd=str(work),
-            system_prompt=replaced if system else None,
-            append_system_prompt=appended or None,
-            sdk_mcp_servers=tools,
+            system_prompt=bound["systemPrompt"],
+            append_system_prompt=bound["appendSystemPrompt"],
+            sdk_mcp_servers=bound["sdkMcpServers"],
         )
         if reply.error is None:
             self.pool.count("claimed")
             return
-        initialize = {
-            "systemPrompt": replaced if system else None,
-            "appendSystemPrompt": appended or None,
-            "sdkMcpServers": tools,
-        }
-        await self.rebind(reply.error, initialize)
+        await self.rebind(reply.error, bound)
         self._conversation.process = self.process
         self._begin()
 
@@ -134,7 +150,7 @@ class AgentRun(BaseRun):
             if not taking.done() or taking.cancelled():
                 continue
             if isinstance(frame := taking.result(), ControlRequest):
-                self._reply(frame)
+                self._conversation.reply(frame)
             else:
                 self._conversation.early.append(frame)
         return await answer
@@ -150,18 +166,14 @@ class AgentRun(BaseRun):
             self.process.send(frames.user_turn(new_id(), blocks, answered=False))
             while not isinstance(frame := await self.take(), Result):
                 if isinstance(frame, ControlRequest):
-                    self._reply(frame)
+                    self._conversation.reply(frame)
             self.process.totals = frame.raw
 
-    async def _say(self, messages: list[Mapping[str, Any]]) -> None:
-        blocks = [block for message in messages for block in history.blocks_of(message["content"])]
+    async def _say(self, blocks: list[dict[str, Any]]) -> None:
         held = self._conversation
         if held.awaited:
-            held.results |= {block["tool_use_id"]: block for block in blocks if block["type"] == "tool_result"}
+            held.give(block for block in blocks if block["type"] == "tool_result")
             blocks = [block for block in blocks if block["type"] != "tool_result"]
-            held.awaited = set()
-            for call_id in list(held.pending):
-                self._hand_over(call_id)
         if blocks:
             self.process.send(frames.user_turn(new_id(), blocks))
         await self.process.flush()
@@ -174,8 +186,9 @@ class AgentRun(BaseRun):
             frame = early.popleft() if early else await (self.take() if begun else self.first())
             begun = begun or isinstance(frame, StreamEvent | Result)
             if isinstance(frame, ControlRequest):
-                self._reply(frame)
+                self._conversation.reply(frame)
             elif isinstance(frame, Result):
+                await self._keep()
                 self._finish(frame)
                 return
             elif isinstance(frame, StreamEvent):
@@ -196,7 +209,14 @@ class AgentRun(BaseRun):
         self.settle_totals(
             {"total_cost_usd": session.get("total_cost_usd", 0), "modelUsage": session.get("model_usage")}
         )
+        if self.session is not None:
+            await self.session.written(self.process, calls)
+        await self._keep()
         self.complete = True
+
+    async def _keep(self) -> None:
+        if self.session is not None:
+            await self.session.keep(self.process)
 
     def _finish(self, result: Result) -> None:
         self.settle(result)
@@ -231,40 +251,12 @@ class AgentRun(BaseRun):
         results = [block for block in content if block.get("type") == "tool_result"]
         return tuple(block for block in results if block["tool_use_id"] not in self._conversation.results)
 
-    def _reply(self, frame: ControlRequest) -> None:
-        """Play the MCP server of the caller's tools."""
-        if frame.subtype != "mcp_message":
-            self.process.send(frames.control_reply(frame.request_id, {}))
-            return
-        message = frame.request["message"]
-        method, params = message.get("method"), message.get("params") or {}
-        if method == "tools/call":
-            call_id = (params.get("_meta") or {}).get("claudecode/toolUseId", "")
-            self._conversation.pending[call_id] = (frame.request_id, message.get("id"))
-            self._hand_over(call_id)
-            return
-        result: dict[str, Any] = {}
-        if method == "initialize":
-            info = {"name": CALLER, "version": "1"}
-            result = {"protocolVersion": params["protocolVersion"], "capabilities": {"tools": {}}, "serverInfo": info}
-        elif method == "tools/list":
-            result = {"tools": [_offered(tool) for tool in self._conversation.tools.values()]}
-        self.process.send(frames.mcp_reply(frame.request_id, message.get("id"), result))
-
-    def _hand_over(self, call_id: str) -> None:
-        """Answer a pending call, if the caller's result for it is there."""
-        held = self._conversation
-        result = held.results.get(call_id)
-        if result is None or call_id not in held.pending:
-            return
-        request_id, message_id = held.pending.pop(call_id)
-        content = [_mcp_content(block) for block in history.blocks_of(result.get("content") or [])]
-        answer = {"content": content, "isError": bool(result.get("is_error"))}
-        self.process.send(frames.mcp_reply(request_id, message_id, answer))
-
     def close(self) -> None:
         # What the agent left running in the background must not go on calling the model while the process waits.
         self.process.channel.close()
+        if self.session is not None and self._stopped is None and self.process.alive:
+            self.session.hold(self._conversation)
+            return
         body = self.request.body
         said = [*body["messages"], {"role": "assistant", "content": self._text}]
         name = history.fingerprint(self.request.project, self.request.model, body, said)
@@ -276,19 +268,3 @@ class AgentRun(BaseRun):
     async def recycle(self) -> bool:
         """The tools of an agent leave traces, so its process serves no other conversation."""
         return False
-
-
-def _offered(tool: Mapping[str, Any]) -> dict[str, Any]:
-    offered: dict[str, Any] = {"name": tool["name"], "inputSchema": tool["input_schema"]}
-    if tool.get("description"):
-        offered["description"] = tool["description"]
-    # Without this the CLI keeps the schema back until the model searches for the tool.
-    return offered | {"_meta": {"anthropic/alwaysLoad": True}}
-
-
-def _mcp_content(block: Mapping[str, Any]) -> dict[str, Any]:
-    if block["type"] == "image" and block["source"]["type"] == "base64":
-        return {"type": "image", "data": block["source"]["data"], "mimeType": block["source"]["media_type"]}
-    if block["type"] == "text":
-        return {"type": "text", "text": block["text"]}
-    return {"type": "text", "text": frames.encode([block]).decode().strip()}

@@ -86,7 +86,15 @@ class Notice:
     raw: Json
 
 
-Frame = StreamEvent | UserFrame | ApiFailure | Result | ControlResponse | ControlRequest | Notice
+@dataclass(frozen=True, slots=True)
+class Mirror:
+    """Lines that the CLI wrote into a transcript of its own; the end of a turn is told after all of the turn's."""
+
+    path: str
+    entries: list[Json]
+
+
+Frame = StreamEvent | UserFrame | ApiFailure | Result | ControlResponse | ControlRequest | Notice | Mirror
 
 
 class FrameReader:
@@ -170,6 +178,10 @@ def _system(raw: Json) -> Frame:
     return Notice(raw["subtype"], raw)
 
 
+def _mirror(raw: Json) -> Frame:
+    return Mirror(raw["filePath"], raw["entries"])
+
+
 _READERS = {
     "stream_event": _stream_event,
     "user": _user,
@@ -178,6 +190,7 @@ _READERS = {
     "control_response": _control_response,
     "control_request": _control_request,
     "system": _system,
+    "transcript_mirror": _mirror,
 }
 
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from pinnace.core.adapters.claude import frames
 from pinnace.core.adapters.claude.channel import Channel
 from pinnace.core.adapters.claude.frames import Result
 from pinnace.core.adapters.claude.options import AgentOptions, CliOptions, PoolOptions
-from pinnace.core.adapters.claude.process import CliProcess, new_id
+from pinnace.core.adapters.claude.process import CliProcess, Prepare, new_id
 from pinnace.core.adapters.claude.relay import Relay
-from pinnace.core.adapters.claude.spawn import launch
+from pinnace.core.adapters.claude.spawn import Launch, Resumption, fill_workspace, launch
 from pinnace.core.adapters.claude.watch import Watch
 from pinnace.core.errors import CliBroke
 from pinnace.core.model.run import Profile
@@ -38,27 +39,39 @@ class Nursery:
         if self._relay:
             await self._relay.start()
 
-    async def start(self, profile: Profile, initialize: Mapping[str, Any] | None = None) -> CliProcess:
+    async def start(
+        self,
+        profile: Profile,
+        initialize: Mapping[str, Any] | None = None,
+        resumption: Resumption | None = None,
+        prepare: Prepare | None = None,
+    ) -> CliProcess:
         """Start a child and wait until it answers; who asks owns it.
 
-        With `initialize` it starts in its workspace and bound to one call; without, as a spare.
+        With `initialize` it starts bound to one call, in the directory that `prepare` fills or in a new workspace; without, as
+        a spare.
 
         Raises:
             CliUnavailable: it cannot be started.
         """
         async with self._starts:
             url = self._relay.url if self._relay else None
-            started = launch(profile, self._cli, self._agent, url, claimable=initialize is None)
+            spare = initialize is None
+            started = launch(profile, self._cli, self._agent, url, claimable=spare, resumption=resumption)
             channel = self._relay.admit(started.token) if self._relay else Channel()
             process = CliProcess(started, channel, self._watch, self._clock.monotonic())
             try:
-                bound = self._agent if profile is Profile.AGENT and initialize is not None else None
-                await process.start(self._options.start_timeout, agent=bound, **(initialize or {}))
+                if profile is Profile.AGENT and not spare:
+                    prepare = prepare or self._filled
+                await process.start(self._options.start_timeout, prepare, **(initialize or {}))
             except BaseException:
                 await self.end(process)
                 raise
             self.started += 1
             return process
+
+    async def _filled(self, started: Launch) -> Path:
+        return await asyncio.to_thread(fill_workspace, started, self._agent)
 
     async def rehearse(self, process: CliProcess) -> None:
         """Let a spare of the `messages` profile answer once, with an answer that the relay makes up: no call leaves.

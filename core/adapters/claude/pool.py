@@ -11,29 +11,19 @@ import contextlib
 import logging
 from collections import Counter, deque
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from pinnace.core.adapters.claude.lifetimes import is_stale, may_live
 from pinnace.core.adapters.claude.nursery import Nursery
 from pinnace.core.adapters.claude.options import AgentOptions, CliOptions, PoolOptions
-from pinnace.core.adapters.claude.process import CliProcess
-from pinnace.core.adapters.claude.shelves import Shelves
+from pinnace.core.adapters.claude.process import CliProcess, Prepare
+from pinnace.core.adapters.claude.shelves import Shelves, Waiter
+from pinnace.core.adapters.claude.spawn import Resumption
 from pinnace.core.errors import CliUnavailable, Overloaded
-from pinnace.core.model.run import Isolation, PoolStats, Profile
+from pinnace.core.model.run import PoolStats, Profile
 from pinnace.core.ports import Clock
 
 log = logging.getLogger("pinnace.pool")
-
-
-@dataclass(slots=True)
-class _Waiter:
-    project: str
-    profile: Profile
-    future: asyncio.Future[CliProcess]
-
-    @property
-    def open(self) -> bool:
-        return not self.future.done()
 
 
 class Pool:
@@ -43,7 +33,7 @@ class Pool:
         self._options, self._clock = options, clock
         self._nursery = Nursery(cli, agent, options, clock)
         self._shelves = Shelves()
-        self._waiters: deque[_Waiter] = deque()
+        self._waiters: deque[Waiter] = deque()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._counts: Counter[str] = Counter()
         self._closed = False
@@ -85,8 +75,7 @@ class Pool:
         for process in (*self._shelves.unused(), *self._shelves.busy):
             if process.greeting:
                 return process.greeting
-        process = await self._nursery.start(Profile.MESSAGES)
-        self._put_back(process)
+        self._put_back(process := await self._nursery.start(Profile.MESSAGES))
         return process.greeting
 
     def give_back(self, process: CliProcess, *, reusable: bool) -> None:
@@ -94,7 +83,7 @@ class Pool:
         self._shelves.remove(process)
         process.turns += 1
         self._counts["served"] += 1
-        if reusable and process.alive and self._may_live(process):
+        if reusable and process.alive and not self._closed and may_live(process, self._options, self._clock):
             self._put_back(process)
         else:
             self.retire(process)
@@ -122,6 +111,29 @@ class Pool:
         other.project = process.project
         self._shelves.busy.add(other)
         return other
+
+    async def resumed(
+        self, project: str, initialize: Mapping[str, Any], resumption: Resumption, prepare: Prepare
+    ) -> CliProcess:
+        """Start an agent's process that goes on with a session; waits for room as `lease` does, and raises as that does."""
+        await self.open()
+        if not self._make_room():
+            # Somebody's place is waited for, and taken.
+            self.retire(await self.lease(project, Profile.AGENT))
+        shelf = self._shelves[Profile.AGENT]
+        shelf.starting += 1
+        try:
+            process = await self._nursery.start(Profile.AGENT, initialize, resumption, prepare)
+            process.project = project
+            self._shelves.busy.add(process)
+        finally:
+            shelf.starting -= 1
+        return process
+
+    async def end(self, process: CliProcess) -> None:
+        """End a process, and wait until nothing of it is left."""
+        self._shelves.remove(process)
+        await self._end(process)
 
     def later(self, work: Coroutine[Any, Any, None]) -> None:
         """Do something in the background that `aclose` waits for."""
@@ -171,14 +183,13 @@ class Pool:
         process, dead = self._shelves.take(project, profile)
         for other in dead:
             self.retire(other)
-        if process is not None and process.turns:
-            self._counts["reused"] += 1
+        self._counts["reused"] += process is not None and process.turns > 0
         return process
 
     async def _wait(self, project: str, profile: Profile) -> CliProcess:
         if len(self._waiters) >= self._options.max_waiting:
             raise Overloaded("All processes are busy and the queue is full; try again.", retry_after=1)
-        waiter = _Waiter(project, profile, asyncio.get_running_loop().create_future())
+        waiter = Waiter(project, profile, asyncio.get_running_loop().create_future())
         self._waiters.append(waiter)
         self._serve_waiters()
         try:
@@ -248,13 +259,6 @@ class Pool:
             return True
         return False
 
-    def _may_live(self, process: CliProcess) -> bool:
-        options, profile = self._options, process.launch.profile
-        isolation = options.isolation_agent if profile is Profile.AGENT else options.isolation_messages
-        age = self._clock.monotonic() - process.born
-        young = process.turns < process.launch.share_of(options.max_turns) and age < options.max_age
-        return isolation is Isolation.PROJECT and not self._closed and young and process.resident() < options.max_memory
-
     def _spares(self, profile: Profile) -> int:
         return self._options.spares_agent if profile is Profile.AGENT else self._options.spares_messages
 
@@ -291,9 +295,6 @@ class Pool:
             for profile, shelf in self._shelves.by_profile.items():
                 spare = set(shelf.parked[: self._spares(profile)])
                 for process in (*shelf.parked, *shelf.idle):
-                    if not process.alive or (self._stale(process) and process not in spare):
+                    if not process.alive or (is_stale(process, self._options, self._clock) and process not in spare):
                         self.retire(process)
                 self._refill(profile)
-
-    def _stale(self, process: CliProcess) -> bool:
-        return self._clock.monotonic() - process.idle_since > self._options.idle

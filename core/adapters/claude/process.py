@@ -8,15 +8,14 @@ import logging
 import os
 import shutil
 import uuid
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from pinnace.core.adapters.claude import frames, guardian
 from pinnace.core.adapters.claude.channel import Channel
-from pinnace.core.adapters.claude.frames import ControlResponse, Frame, FrameError, FrameReader
-from pinnace.core.adapters.claude.options import AgentOptions
-from pinnace.core.adapters.claude.spawn import Launch, fill_workspace, make_directories
+from pinnace.core.adapters.claude.frames import ControlResponse, Frame, FrameError, FrameReader, Mirror
+from pinnace.core.adapters.claude.spawn import Launch, make_directories
 from pinnace.core.adapters.claude.watch import Watch
 from pinnace.core.errors import CliBroke, CliUnavailable
 
@@ -26,6 +25,8 @@ READ_BYTES = 256 * 1024
 #: Frames that wait to be taken. A caller that reads slowly stops the CLI here instead of filling the memory.
 INBOX = 2048
 STDERR_BYTES = 4096
+#: Fills the directories of a child before it starts, and says where it works.
+Prepare = Callable[[Launch], Awaitable[Path]]
 
 
 class CliProcess:
@@ -43,6 +44,8 @@ class CliProcess:
         self.turns = 0
         self.greeting: Mapping[str, Any] = {}
         self.totals: Mapping[str, Any] = {}
+        #: What it wrote into its transcripts, where somebody keeps that.
+        self.mirrored: list[Mirror] | None = None
         self._watch = watch
         self._child: asyncio.subprocess.Process | None = None
         self._inbox: asyncio.Queue[Frame | CliBroke] = asyncio.Queue(INBOX)
@@ -61,11 +64,11 @@ class CliProcess:
         """The child's process id, 0 before it started."""
         return self._child.pid if self._child else 0
 
-    async def start(self, seconds: float, *, agent: AgentOptions | None = None, **initialize: Any) -> None:
+    async def start(self, seconds: float, prepare: Prepare | None = None, **initialize: Any) -> None:
         """Start it and wait until it answers.
 
-        A spare starts in an empty directory and learns by its claim what `agent` and `initialize` give here: the workspace
-        to start in, and the fields of the first `initialize`, which no later one can change.
+        A spare starts in an empty directory and learns by its claim what `prepare` and `initialize` give here: the directory
+        to work in, and the fields of the first `initialize`, which no later one can change.
 
         Raises:
             CliUnavailable: it cannot be started, or does not answer within `seconds`.
@@ -74,7 +77,7 @@ class CliProcess:
         self._watch.add(self.launch.mark, 0, self.launch.directory)
         try:
             make_directories(self.launch)
-            work = await asyncio.to_thread(fill_workspace, self.launch, agent) if agent else self.launch.work
+            work = await prepare(self.launch) if prepare else self.launch.work
             self._child = await asyncio.create_subprocess_exec(
                 *self.launch.command,
                 env=dict(self.launch.environment),
@@ -84,9 +87,11 @@ class CliProcess:
                 stderr=asyncio.subprocess.PIPE,
                 start_new_session=True,
             )
-        except OSError as error:
+        except BaseException as error:
             shutil.rmtree(self.launch.directory, ignore_errors=True)
             self._watch.remove(self.launch.mark)
+            if not isinstance(error, OSError):
+                raise
             log.exception("the CLI cannot be started")
             reason = os.strerror(error.errno) if error.errno else type(error).__name__
             raise CliUnavailable(f"The Claude Code CLI cannot be started: {reason}.") from error
@@ -195,6 +200,9 @@ class CliProcess:
                         future = self._asked.pop(frame.request_id, None)
                         if future and not future.done():
                             future.set_result(frame)
+                    elif isinstance(frame, Mirror):
+                        if self.mirrored is not None:
+                            self.mirrored.append(frame)
                     else:
                         await self._inbox.put(frame)
             await self._child.wait()

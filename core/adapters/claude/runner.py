@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from pinnace.core.adapters.claude.agent import AgentRun, Conversation
+from pinnace.core.adapters.claude.agent import AgentRun
 from pinnace.core.adapters.claude.breaker import Breaker
+from pinnace.core.adapters.claude.conversation import Conversation
 from pinnace.core.adapters.claude.holding import Holding
 from pinnace.core.adapters.claude.messages import MessagesRun
 from pinnace.core.adapters.claude.options import (
@@ -26,7 +27,7 @@ from pinnace.core.adapters.claude.subscription import SubscriptionRun
 from pinnace.core.errors import BillingRefused, CliUnavailable
 from pinnace.core.model.catalog import ModelInfo
 from pinnace.core.model.run import PoolStats, Profile, RunRequest
-from pinnace.core.ports import Clock, Toll
+from pinnace.core.ports import Clock, SessionLink, Toll
 
 #: The API documents this date for a model whose release is not known.
 UNKNOWN_DATE = "1970-01-01T00:00:00Z"
@@ -51,27 +52,39 @@ class ClaudeRunner:
         self._holding: Holding[Conversation] = Holding(self._pool, options.hold)
         self._greeting: Mapping[str, Any] | None = None
 
-    def run(self, request: RunRequest, toll: Toll | None = None) -> PersistentRun:
+    def run(self, request: RunRequest, toll: Toll | None = None, session: SessionLink | None = None) -> PersistentRun:
         check_credential(self._cli.credential)
         deadline = self._clock.monotonic() + request.seconds
         # An agent may have worked for minutes; the CLI makes its failed calls again, one by one.
         agent = request.profile is Profile.AGENT
         patience = Patience(retries=0) if agent else self._patience
-        make = self._agent_run if agent else self._messages_run
-        return PersistentRun(lambda: make(request, deadline, toll), deadline, self._clock, self._breaker, patience)
 
-    def _messages_run(self, request: RunRequest, deadline: float, _toll: Toll | None) -> BaseRun:
+        def make() -> BaseRun:
+            return self._agent_run(request, deadline, toll, session) if agent else self._messages_run(request, deadline)
+
+        return PersistentRun(make, deadline, self._clock, self._breaker, patience)
+
+    async def forget(self, session_name: str) -> None:
+        held = self._holding.take(session_name)
+        if held is not None:
+            await self._pool.end(held.process)
+
+    def _messages_run(self, request: RunRequest, deadline: float) -> BaseRun:
         oauth = self._cli.credential.kind is CredentialKind.OAUTH_TOKEN
         kind = SubscriptionRun if oauth else MessagesRun
         return kind(self._pool, self._cli, self._clock, request, deadline)
 
-    def _agent_run(self, request: RunRequest, deadline: float, toll: Toll | None) -> BaseRun:
+    def _agent_run(
+        self, request: RunRequest, deadline: float, toll: Toll | None, session: SessionLink | None
+    ) -> BaseRun:
         if toll is not None and toll.binding and not self._cli.credential.relayed:
             raise BillingRefused(
                 "With Bedrock and Vertex an agent's calls cannot be held to a budget: use the messages profile, or a budget "
                 "whose mode is 'warn'."
             )
-        return AgentRun(self._pool, self._cli, self._clock, request, deadline).serve(self._agent, self._holding, toll)
+        return AgentRun(self._pool, self._cli, self._clock, request, deadline).serve(
+            self._agent, self._holding, toll, session
+        )
 
     async def prepare(self) -> None:
         await self._pool.prepare()

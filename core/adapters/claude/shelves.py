@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from pinnace.core.adapters.claude.process import CliProcess
 from pinnace.core.model.run import Profile
+
+
+@dataclass(slots=True)
+class Waiter:
+    """A call that waits for a process."""
+
+    project: str
+    profile: Profile
+    future: asyncio.Future[CliProcess]
+
+    @property
+    def open(self) -> bool:
+        return not self.future.done()
 
 
 @dataclass(slots=True)

@@ -69,7 +69,6 @@ STREAM_JSON = (
     "--output-format=stream-json",
     "--verbose",
     "--include-partial-messages",
-    "--no-session-persistence",
 )
 PARKED = "--await-claim"
 #: The name of the MCP server that offers the caller's tools to the agent.
@@ -103,14 +102,28 @@ class Launch:
         return limit - limit * int(self.mark[:4], 16) // (4 * 0x10000)
 
 
+@dataclass(frozen=True, slots=True)
+class Resumption:
+    """How a session goes on in a new child: in the directory `place`, with the transcript `uuid`."""
+
+    place: str
+    uuid: str
+
+
 def launch(
-    profile: Profile, cli: CliOptions, agent: AgentOptions, relay_url: str | None, *, claimable: bool = True
+    profile: Profile,
+    cli: CliOptions,
+    agent: AgentOptions,
+    relay_url: str | None,
+    *,
+    claimable: bool = True,
+    resumption: Resumption | None = None,
 ) -> Launch:
     """Decide how a child of `profile` starts.
 
     `relay_url` is where it reaches the model's API, None for straight; `claimable` parks an agent as a spare.
     """
-    mark = secrets.token_hex(8)
+    mark = resumption.place if resumption else secrets.token_hex(8)
     token = f"sk-ant-pinnace-{secrets.token_urlsafe(32)}"
     directory = cli.run_directory / mark
     environment = {name: cli.inherited[name] for name in (*INHERITED, *CLI_VARIABLES) if name in cli.inherited}
@@ -125,9 +138,10 @@ def launch(
         "TMPDIR": str(directory / "tmp"),
         "CLAUDE_CODE_TMPDIR": str(directory / "tmp"),
     }
-    return Launch(
-        mark, profile, (str(cli.path), *flags(profile, cli, agent, claimable=claimable)), environment, directory, token
-    )
+    words = [str(cli.path), *flags(profile, cli, agent, claimable=claimable)]
+    if resumption:
+        words.append(f"--resume={resumption.uuid}")
+    return Launch(mark, profile, tuple(words), environment, directory, token)
 
 
 def flags(profile: Profile, cli: CliOptions, agent: AgentOptions, *, claimable: bool = True) -> tuple[str, ...]:
@@ -136,9 +150,18 @@ def flags(profile: Profile, cli: CliOptions, agent: AgentOptions, *, claimable: 
     if profile is Profile.MESSAGES:
         # The token is not for `--bare`, and its system prompt can only be given by a claim.
         how = parked if cli.credential.kind is CredentialKind.OAUTH_TOKEN else ("--bare",)
-        return (*STREAM_JSON, *how, "--tools=", "--max-turns=1", "--strict-mcp-config", "--setting-sources=")
+        return (
+            *STREAM_JSON,
+            "--no-session-persistence",
+            *how,
+            "--tools=",
+            "--max-turns=1",
+            "--strict-mcp-config",
+            "--setting-sources=",
+        )
     allowed = ",".join((*agent.allowed_tools, f"{TOOL_PREFIX}*"))
     chosen = [
+        "--session-mirror",
         f"--allowedTools={allowed}",
         f"--permission-mode={agent.permission_mode}",
         f"--max-turns={agent.max_turns}",

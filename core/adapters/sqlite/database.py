@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
@@ -23,10 +23,13 @@ PATIENCE = 20.0
 
 
 class Database:
-    """One file, opened when it is first used; `write` and `read` run a function in a transaction of its own."""
+    """One file, opened when it is first used; `write` and `read` run a function in a transaction of its own.
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    `migrations` are the statements that make each version of its tables out of the one before.
+    """
+
+    def __init__(self, path: Path, migrations: Sequence[Sequence[str]] = MIGRATIONS) -> None:
+        self._path, self._migrations = path, migrations
         self._connection: sqlite3.Connection | None = None
         self._executor: ThreadPoolExecutor | None = None
         self._starting = threading.Lock()
@@ -47,6 +50,10 @@ class Database:
         """
         return await self._in_thread(work, "BEGIN")
 
+    async def scrub(self) -> None:
+        """Leave nothing of what was deleted in the file or beside it, as far as nobody else is reading."""
+        await self._in_thread(lambda connection: connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall(), None)
+
     async def aclose(self) -> None:
         """Close the file; a later call opens it again."""
         with self._starting:
@@ -56,7 +63,7 @@ class Database:
         await asyncio.get_running_loop().run_in_executor(executor, self._close)
         executor.shutdown(wait=True)
 
-    async def _in_thread(self, work: Callable[[sqlite3.Connection], T], begin: str) -> T:
+    async def _in_thread(self, work: Callable[[sqlite3.Connection], T], begin: str | None) -> T:
         with self._starting:
             if self._executor is None:
                 self._executor = ThreadPoolExecutor(1, thread_name_prefix="sqlite")
@@ -64,9 +71,11 @@ class Database:
         # A caller that is cancelled does not cancel the transaction: it is carried to its end, or undone as a whole.
         return await asyncio.get_running_loop().run_in_executor(executor, self._transact, work, begin)
 
-    def _transact(self, work: Callable[[sqlite3.Connection], T], begin: str) -> T:
+    def _transact(self, work: Callable[[sqlite3.Connection], T], begin: str | None) -> T:
         try:
             connection = self._connection or self._open()
+            if begin is None:
+                return work(connection)
             connection.execute(begin)
             try:
                 result = work(connection)
@@ -97,7 +106,9 @@ class Database:
         # What is committed survives the death of the server; NORMAL may lose the last moments when the power goes.
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("PRAGMA foreign_keys = ON")
-        _migrate(connection)
+        # What was deleted is written over: a session that is gone must not be found in the file.
+        connection.execute("PRAGMA secure_delete = ON")
+        _migrate(connection, self._migrations)
         self._path.chmod(0o600)
 
     def _close(self) -> None:
@@ -106,14 +117,14 @@ class Database:
             self._connection = None
 
 
-def _migrate(connection: sqlite3.Connection) -> None:
+def _migrate(connection: sqlite3.Connection, migrations: Sequence[Sequence[str]]) -> None:
     """Bring the tables to this release's version, in one transaction."""
     connection.execute("BEGIN IMMEDIATE")
     (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version > len(MIGRATIONS):
+    if version > len(migrations):
         connection.execute("ROLLBACK")
         raise StoreFailed("The store was written by a newer release of pinnace; use that one.")
-    for number, statements in enumerate(MIGRATIONS[version:], start=version + 1):
+    for number, statements in enumerate(migrations[version:], start=version + 1):
         for statement in statements:
             connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {number:d}")

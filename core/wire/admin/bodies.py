@@ -119,7 +119,7 @@ class RouteQuestion(_Body):
     tools: Count = 0
 
 
-B = TypeVar("B", bound=_Body)
+B = TypeVar("B", bound=BaseModel)
 
 
 def read(shape: type[B], raw: bytes) -> B:

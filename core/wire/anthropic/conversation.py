@@ -24,11 +24,12 @@ class _Turn:
     results: dict[str, str] = field(default_factory=dict)
 
 
-def check_conversation(messages: list[dict[str, Any]]) -> None:
+def check_conversation(messages: list[dict[str, Any]], *, continued: bool = False) -> None:
     """Check the rules between messages.
 
     Args:
         messages: Validated messages.
+        continued: Something was said before them, which the first of them may answer.
 
     Raises:
         InvalidRequest: A message is empty, a call has no result, a result no call, an id comes twice, or the prefill
@@ -39,8 +40,9 @@ def check_conversation(messages: list[dict[str, Any]]) -> None:
     previous = _Turn("user")
     for turn in _turns(messages, seen):
         _check_answered(previous, turn.results)
-        _check_asked(turn, previous.calls)
-        previous = turn
+        if not continued:
+            _check_asked(turn, previous.calls)
+        previous, continued = turn, False
     _check_answered(previous, {})
 
 

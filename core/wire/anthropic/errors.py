@@ -30,6 +30,7 @@ TABLE: Final[Mapping[type[tree.PinnaceError], tuple[int, str]]] = {
     tree.RunCancelled: (500, "api_error"),
     tree.Overloaded: (529, "overloaded_error"),
     tree.StoreFailed: (500, "api_error"),
+    tree.PartMissing: (501, "api_error"),
     tree.Misconfigured: (500, "api_error"),
 }
 

@@ -24,13 +24,16 @@ __all__ = [
 ]
 
 
-def parse_messages_request(raw: bytes, *, strict: bool = False, versioned: str = FIRST) -> MessagesRequest:
+def parse_messages_request(
+    raw: bytes, *, strict: bool = False, versioned: str = FIRST, continued: bool = False
+) -> MessagesRequest:
     """Parse the body of POST /v1/messages.
 
     Args:
         raw: The bytes as they came.
         strict: Refuse what `versioned` no longer has.
         versioned: The caller's `anthropic-version`.
+        continued: It is the next turn of a session, so that its first message may hold results of tools.
 
     Returns:
         The request.
@@ -38,16 +41,18 @@ def parse_messages_request(raw: bytes, *, strict: bool = False, versioned: str =
     Raises:
         InvalidRequest: `path` names the first field that is wrong.
     """
-    return check_messages_body(parse_object(raw), strict=strict, versioned=versioned)
+    return check_messages_body(parse_object(raw), strict=strict, versioned=versioned, continued=continued)
 
 
-def check_messages_body(body: dict[str, Any], *, strict: bool = False, versioned: str = FIRST) -> MessagesRequest:
+def check_messages_body(
+    body: dict[str, Any], *, strict: bool = False, versioned: str = FIRST, continued: bool = False
+) -> MessagesRequest:
     """Check a body that was parsed before, such as the `params` of one request of a batch.
 
     Raises:
         InvalidRequest: `path` names the first field that is wrong.
     """
-    _check(body, counting=False)
+    _check(body, counting=False, continued=continued)
     if strict:
         check_removed(body, versioned)
     return MessagesRequest(body)
@@ -85,11 +90,11 @@ def prepare() -> None:
     shapes.adapter_of(shapes.CountTokensParams)
 
 
-def _check(body: dict[str, Any], *, counting: bool) -> None:
+def _check(body: dict[str, Any], *, counting: bool, continued: bool = False) -> None:
     from pinnace.core.wire.anthropic import shapes  # noqa: PLC0415 - see that module
 
     check_thread(body)
     shapes.judge(body, counting=counting)
     check_tools(body.get("tools") or [], body.get("tool_choice"))
     check_thinking(body)
-    check_conversation(body["messages"])
+    check_conversation(body["messages"], continued=continued)

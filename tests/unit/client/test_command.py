@@ -54,6 +54,7 @@ def test_help_lists_the_commands() -> None:
         "doctor",
         "init",
         "keys",
+        "logs",
         "projects",
         "serve",
         "upstream",

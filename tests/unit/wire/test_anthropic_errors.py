@@ -29,6 +29,7 @@ CASES: list[tuple[tree.PinnaceError, int, str, dict[str, str]]] = [
     (tree.CliUnavailable("x"), 500, "api_error", {}),
     (tree.CliBroke("x"), 500, "api_error", {}),
     (tree.RunCancelled("x"), 500, "api_error", {}),
+    (tree.PartMissing("x"), 501, "api_error", {}),
     (tree.StoreFailed("x"), 500, "api_error", {}),
     (tree.Misconfigured("x"), 500, "api_error", {}),
     (tree.UpstreamFailed("x", status=None), 500, "api_error", {}),

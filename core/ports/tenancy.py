@@ -1,113 +1,18 @@
-"""Knows what the use cases need from the world, each need a Protocol with its contract in prose; it must not know an adapter."""
+"""Knows what knowing, charging and limiting callers needs; it must not know an adapter.
+
+Each need is a Protocol with its contract in prose.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
-from typing import Any, Literal, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Literal, Protocol
 
 from pinnace.core.model.access import AuditEntry, Key, Project
 from pinnace.core.model.alerts import BudgetAlert
-from pinnace.core.model.answers import AnswerId, AnswerKind, KeptAnswer
-from pinnace.core.model.catalog import ModelInfo
 from pinnace.core.model.ledger import Account, Amount, Balance, Cap, Reservation
 from pinnace.core.model.limits import Lease, Meter, Take
-from pinnace.core.model.run import Outcome, PoolStats, RunEvent, RunRequest
 from pinnace.core.model.usage import UsageRecord, UsageTotal
-
-#: How long a prompt cache lives; writing to one costs more than input, and more for the longer one.
-CacheLife = Literal["5m", "1h"]
-
-
-class Clock(Protocol):
-    """Time, so that a test can hold it still.
-
-    `now` is seconds since the epoch (UTC), for what is shown and stored; `monotonic` is seconds from an unknown start that
-    never go back, for durations.
-    """
-
-    def now(self) -> float: ...
-
-    def monotonic(self) -> float: ...
-
-
-class Run(Protocol):
-    """One call in progress.
-
-    Iterating yields events as the model produces them, each once, in order, and ends when the answer is complete. It
-    raises one of `pinnace.core.errors` where the run fails; what was yielded before stays valid. `outcome` may be read
-    once iteration has ended or been left: it counts what was used, whether or not the run was carried to its end.
-    """
-
-    def __aiter__(self) -> AsyncIterator[RunEvent]: ...
-
-    @property
-    def outcome(self) -> Outcome: ...
-
-    @property
-    def stop_reason(self) -> str | None:
-        """Why the run ended, where the model's own last `stop_reason` does not say it."""
-        ...
-
-
-class Toll(Protocol):
-    """Is paid for each call that an agent makes to the model, so that a loop ends where the money does.
-
-    `binding` says whether it may refuse. `enter` gives a ticket or raises `BudgetExceeded`, and the call is not made; `leave`
-    takes what the call used, by the API's own names, also where it failed or was cut off.
-    """
-
-    @property
-    def binding(self) -> bool: ...
-
-    async def enter(self, body: Mapping[str, Any]) -> str: ...
-
-    async def leave(self, ticket: str, usage: Mapping[str, int]) -> None: ...
-
-
-class RunContext(AbstractAsyncContextManager[Run, None], Protocol):
-    """A run before it is entered; its `outcome` may be read after it has been left, also when entering it failed."""
-
-    @property
-    def outcome(self) -> Outcome: ...
-
-
-class AgentRunner(Protocol):
-    """Runs calls on the Claude Code CLI.
-
-    `run` is entered before the first event is asked for; it may wait for a process and raises `Overloaded` when too many
-    wait. Leaving the context before the end stops the CLI within a second, and never raises. A process that served one
-    project never serves another. Each call of an `agent` pays the `toll`, where there
-    is one. `prepare` and `aclose` are idempotent; after `aclose` no child process is left.
-    """
-
-    def run(self, request: RunRequest, toll: Toll | None = None) -> RunContext: ...
-
-    async def prepare(self) -> None:
-        """Park spares, so that the first call finds one."""
-
-    async def models(self) -> list[ModelInfo]:
-        """Name the models that the CLI knows, newest first."""
-        ...
-
-    async def version(self) -> str:
-        """Give the CLI's version (`2.1.329`); raises `CliUnavailable` where it does not run."""
-        ...
-
-    def stats(self) -> PoolStats: ...
-
-    async def aclose(self, grace: float) -> None:
-        """Let running calls end for `grace` seconds, then stop everything."""
-
-
-class TokenCounter(Protocol):
-    """Counts the tokens of a request.
-
-    `count` gives the number and whether it is the upstream's own count (True) or an estimate (False). It raises
-    `UpstreamFailed` where the upstream refuses the request.
-    """
-
-    async def count(self, body: Mapping[str, Any], betas: tuple[str, ...]) -> tuple[int, bool]: ...
 
 
 class Directory(Protocol):
@@ -225,36 +130,8 @@ class UsageStore(Protocol):
         ...
 
 
-class AnswerStore(Protocol):
-    """Keeps answers until a moment; every operation is atomic, between threads and processes. What has expired is not there."""
-
-    async def claim(self, answer_id: AnswerId, fingerprint: str, now: float, until: float) -> KeptAnswer | None:
-        """Give what is kept; where nothing is, keep the claim that an answer is being made, and give None, to one of many."""
-        ...
-
-    async def keep(self, answer_id: AnswerId, answer: KeptAnswer, now: float, until: float) -> None:
-        """Keep an answer in the place of whatever is there."""
-
-    async def look(self, answer_id: AnswerId, now: float) -> KeptAnswer | None: ...
-
-    async def release(self, answer_id: AnswerId) -> None:
-        """Give a claim up; an answer stays."""
-
-    async def forget(self, kind: AnswerKind, project_id: str) -> int:
-        """Drop all of a kind and a project, and say how many there were."""
-        ...
-
-
-class Alerts(Protocol):
-    """Tells somebody outside that a budget reached a threshold.
-
-    `send` hands an alert over at once and never fails; what cannot be delivered is logged. `aclose` gives what is still on
-    its way `grace` seconds.
-    """
-
-    def send(self, alert: BudgetAlert) -> None: ...
-
-    async def aclose(self, grace: float) -> None: ...
+#: How long a prompt cache lives; writing to one costs more than input, and more for the longer one.
+CacheLife = Literal["5m", "1h"]
 
 
 class Prices(Protocol):
@@ -276,3 +153,15 @@ class Prices(Protocol):
     def context_window(self, model: str) -> int:
         """How many tokens the model reads at most; a large number where that is not known."""
         ...
+
+
+class Alerts(Protocol):
+    """Tells somebody outside that a budget reached a threshold.
+
+    `send` hands an alert over at once and never fails; what cannot be delivered is logged. `aclose` gives what is still on
+    its way `grace` seconds.
+    """
+
+    def send(self, alert: BudgetAlert) -> None: ...
+
+    async def aclose(self, grace: float) -> None: ...

@@ -1,0 +1,1 @@
+"""The adapters on a directory of this machine."""

@@ -1,0 +1,80 @@
+"""Knows how files are kept in a directory of this machine; see `pinnace.core.ports.Blobs` for what it promises."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from pinnace.core.errors import StoreFailed
+
+T = TypeVar("T")
+
+
+class LocalBlobs:
+    """`Blobs` under a directory; what is being written lies in a directory of its own until it is whole."""
+
+    def __init__(self, root: Path) -> None:
+        self._root, self._unfinished = root, root / ".unfinished"
+
+    async def put(self, name: str, source: Path) -> None:
+        await _in_thread(lambda: self._put(name, source))
+
+    async def get(self, name: str, target: Path) -> bool:
+        def work() -> bool:
+            try:
+                shutil.copyfile(self._place(name), target)
+            except FileNotFoundError:
+                return False
+            return True
+
+        return await _in_thread(work)
+
+    async def copy(self, source: str, target: str) -> None:
+        await _in_thread(lambda: self._put(target, self._place(source)))
+
+    async def delete(self, name: str) -> None:
+        await _in_thread(lambda: self._place(name).unlink(missing_ok=True))
+
+    async def delete_all(self, prefix: str) -> None:
+        def work() -> None:
+            with contextlib.suppress(FileNotFoundError):
+                shutil.rmtree(self._place(prefix))
+            for parent in self._place(prefix).parents:
+                if parent == self._root:
+                    return
+                with contextlib.suppress(OSError):
+                    parent.rmdir()
+
+        await _in_thread(work)
+
+    def _place(self, name: str) -> Path:
+        place = self._root / name
+        # Names are the server's own; one that is not must not reach anything.
+        if not name or any(part in ("", ".", "..") for part in name.split("/")):
+            raise ValueError(f"{name!r} is no name of a blob")
+        return place
+
+    def _put(self, name: str, source: Path) -> None:
+        place, part = self._place(name), self._unfinished / secrets.token_hex(8)
+        try:
+            part.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            shutil.copyfile(source, part)
+            with part.open("rb") as written:
+                os.fsync(written.fileno())
+            place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            part.replace(place)
+        finally:
+            part.unlink(missing_ok=True)
+
+
+async def _in_thread(work: Callable[[], T]) -> T:
+    try:
+        return await asyncio.to_thread(work)
+    except OSError as error:
+        raise StoreFailed("The server's store of files cannot be used at the moment.") from error

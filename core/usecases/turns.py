@@ -1,0 +1,122 @@
+"""Knows one turn of a session that a call holds: what it goes on with, and how it is kept; it must not know how it is held."""
+
+from __future__ import annotations
+
+import contextlib
+import uuid as uuids
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pinnace.core.errors import RequestTooLarge
+from pinnace.core.model.sessions import Session, name_of, overtaken
+from pinnace.core.ports import Clock, Entry, Sessions, Transcripts, Workspaces
+from pinnace.core.wire.anthropic.assemble import MessageAssembler
+from pinnace.core.wire.transcripts import entry_of
+
+#: Seconds that a session stays held by who died.
+LEASE = 30.0
+
+
+@dataclass(slots=True)
+class OpenSession:
+    """`SessionLink` of one call that holds a session; `session` is how it stands."""
+
+    session: Session
+    _sessions: Sessions
+    _transcripts: Transcripts
+    _workspaces: Workspaces
+    _clock: Clock
+
+    @property
+    def name(self) -> str:
+        return self.session.name
+
+    @property
+    def transcript(self) -> str | None:
+        return self.session.transcript
+
+    @property
+    def turns(self) -> int:
+        return self.session.turns
+
+    @property
+    def place(self) -> str | None:
+        return self.session.place
+
+    async def entries(self) -> Mapping[str, Sequence[Entry]]:
+        return await entries_of(self._transcripts, self.session)
+
+    async def restore(self, directory: Path) -> bool:
+        if self.session.workspace is None:
+            return False
+        await self._workspaces.restore(self.name, self.session.workspace, directory)
+        return True
+
+    async def append(self, transcript: str, subpath: str, entries: list[Entry]) -> None:
+        key = key_of(self.session, transcript, subpath)
+        await self._transcripts.append(key, entries, fence=self.session.fence)
+
+    async def keep(self, transcript: str, place: str, directory: Path | None) -> None:
+        before, state, failure = self.session.workspace, self.session.workspace, None
+        if directory is not None:
+            try:
+                state = await self._workspaces.save(self.name, before, directory)
+            except RequestTooLarge as error:
+                # What was said is kept all the same, and its owner is told.
+                failure = error
+        await self._count(transcript=transcript, place=place, workspace=state)
+        if state is not None:
+            await self._workspaces.settle(self.name, before, state)
+        if failure is not None:
+            raise failure
+
+    async def remembered(
+        self, events: AsyncGenerator[dict[str, Any], None], turn: Sequence[Mapping[str, Any]]
+    ) -> AsyncGenerator[dict[str, Any], None]:
+        """Pass the events of a plain message on, and keep it before its end is seen."""
+        assembler = MessageAssembler()
+        async with contextlib.aclosing(events):
+            async for event in events:
+                assembler.feed(event)
+                if event["type"] == "message_stop":
+                    await self._remember(turn, assembler.message())
+                yield event
+
+    async def _remember(self, turn: Sequence[Mapping[str, Any]], answer: Mapping[str, Any]) -> None:
+        transcript = self.transcript or str(uuids.uuid4())
+        after: list[Entry] = list((await self.entries()).get("", []))[-1:]
+        for message in (*turn, answer):
+            role = "assistant" if message["role"] == "assistant" else "user"
+            after.append(entry_of(role, message, after, transcript, self._clock.now()))
+        await self.append(transcript, "", after[-len(turn) - 1 :])
+        await self._count(transcript=transcript)
+
+    async def _count(self, **fields: Any) -> None:
+        """Keep that a turn was, with what else it changed.
+
+        Raises:
+            Conflicted: somebody else holds the session by now.
+        """
+        now = self._clock.now()
+        after = replace(self.session, turns=self.session.turns + 1, used_at=now, held_until=now + LEASE, **fields)
+        if not await self._sessions.save(after):
+            raise overtaken()
+        self.session = after
+
+
+async def entries_of(transcripts: Transcripts, session: Session) -> dict[str, list[Entry]]:
+    """All entries of a session by subpath."""
+    if session.transcript is None:
+        return {}
+    found = {"": await transcripts.load(key_of(session, session.transcript)) or []}
+    for subpath in await transcripts.list_subkeys(key_of(session, session.transcript)):
+        found[subpath] = await transcripts.load(key_of(session, session.transcript, subpath)) or []
+    return found
+
+
+def key_of(session: Session, transcript: str, subpath: str = "") -> dict[str, str]:
+    """Where a session's entries are."""
+    key = {"project_key": name_of(session.project_id, "").rstrip("/"), "session_id": transcript}
+    return key | {"subpath": subpath} if subpath else key

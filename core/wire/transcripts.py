@@ -1,0 +1,104 @@
+"""Knows the entries of Claude Code's transcripts as far as messages go, both ways, sans-IO; it must not know who keeps them.
+
+An entry is an object a line: `user` and `assistant` entries hold a message, of the assistant one content block each, and
+`parentUuid` chains them. Everything else (attachments, modes, titles, summaries) is the CLI's own affair.
+"""
+
+from __future__ import annotations
+
+import uuid as uuids
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from pinnace.core.errors import NotFound
+from pinnace.core.model.sessions import Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One message of a session; `id` is what a fork may end at, `at` is the time as the transcript has it (ISO 8601)."""
+
+    id: str
+    role: str
+    content: Any
+    at: str | None
+    model: str | None = None
+
+
+def said(entries: Sequence[Entry]) -> list[Said]:
+    """The conversation, oldest first; the blocks of one message of the assistant are put together again."""
+    found: list[Said] = []
+    last: str | None = None
+    for entry in entries:
+        if not _is_visible(entry):
+            continue
+        message = entry["message"]
+        one = Said(entry["uuid"], message["role"], message["content"], entry.get("timestamp"), message.get("model"))
+        name = message.get("id")
+        if found and name is not None and name == last and found[-1].role == one.role == "assistant":
+            before = found[-1]
+            whole = [*_blocks(before.content), *_blocks(one.content)]
+            found[-1] = Said(one.id, one.role, whole, before.at, before.model)
+        else:
+            found.append(one)
+        last = name
+    return found
+
+
+def unanswered(entries: Sequence[Entry]) -> set[str]:
+    """The ids of the tool calls at the end of a conversation that have no result yet."""
+    messages = said(entries)
+    if not messages or messages[-1].role != "assistant":
+        return set()
+    return {block["id"] for block in _blocks(messages[-1].content) if block.get("type") == "tool_use"}
+
+
+def entry_of(role: str, message: Mapping[str, Any], after: Sequence[Entry], session: str, now: float) -> Entry:
+    """An entry that holds a message and follows the last one of `after`."""
+    chained = next((entry["uuid"] for entry in reversed(after) if "uuid" in entry), None)
+    return {
+        "type": role,
+        "uuid": str(uuids.uuid4()),
+        "parentUuid": chained,
+        "isSidechain": False,
+        "userType": "external",
+        "sessionId": session,
+        "timestamp": datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "message": {"role": role, **message},
+    }
+
+
+def forked(entries: Sequence[Entry], session: str, until: str | None) -> list[Entry]:
+    """The entries up to the message `until`, or all, as those of another session.
+
+    Raises:
+        NotFound: there is no such message.
+    """
+    if until is None:
+        return [_renamed(entry, session) for entry in entries]
+    if not any(message.id == until for message in said(entries)):
+        raise NotFound(f"There is no message {until} in this session; GET …/history lists them.")
+    kept: list[Entry] = []
+    for entry in entries:
+        kept.append(_renamed(entry, session))
+        if entry.get("uuid") == until:
+            break
+    return kept
+
+
+def _renamed(entry: Entry, session: str) -> Entry:
+    return {**entry, "sessionId": session} if "sessionId" in entry else entry
+
+
+def _is_visible(entry: Mapping[str, Any]) -> bool:
+    hidden = any(entry.get(name) for name in ("isMeta", "isSidechain", "teamName"))
+    return entry.get("type") in ("user", "assistant") and not hidden and isinstance(entry.get("message"), dict)
+
+
+def _blocks(content: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(content, str):
+        yield {"type": "text", "text": content}
+    else:
+        yield from content
