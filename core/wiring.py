@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -32,6 +33,8 @@ from pinnace.core.stores import SessionStores, open_access_log, open_sessions, o
 
 if TYPE_CHECKING:
     from pinnace.core.adapters.claude.options import AgentOptions, PoolOptions
+
+log = logging.getLogger("pinnace.wiring")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +127,28 @@ def _agent_options(settings: Settings) -> AgentOptions:
         shared=settings.agent.share_workspace,
         replace_system=settings.agent.system_prompt == "replace",
         setting_sources=settings.agent.setting_sources,
+        confined=_is_confined(settings.agent.confine),
+        readable=settings.agent.readable,
+        writable=settings.agent.writable,
     )
+
+
+def _is_confined(wanted: str) -> bool:
+    """Whether agents are confined.
+
+    Raises:
+        Misconfigured: they must be, and the kernel cannot.
+    """
+    from pinnace.core.adapters.claude import confine  # noqa: PLC0415 - only for who runs the CLI
+
+    possible = confine.version() > 0
+    if wanted == "required" and not possible:
+        raise Misconfigured(
+            "cannot be 'required' here: it needs Linux 5.13 or newer with Landlock", key="agent.confine"
+        )
+    if wanted == "auto" and not possible:
+        log.warning("agents are not confined: this kernel has no Landlock")
+    return possible and wanted != "off"
 
 
 def _pool_options(settings: Settings) -> PoolOptions:

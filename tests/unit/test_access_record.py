@@ -14,7 +14,8 @@ from pinnace.core.model.access import ORDINARY, Key, Principal, Project
 from pinnace.core.model.run import Outcome, Profile
 from pinnace.core.model.usage import Use
 from pinnace.core.ports import AccessLog
-from pinnace.core.settings import AccessLogSettings, Settings
+from pinnace.core.sections import AccessLogSettings
+from pinnace.core.settings import Settings
 from pinnace.core.stores import open_access_log
 from pinnace.core.usecases.call import Receipt
 from pinnace.handlers.access_record import record_of

@@ -76,7 +76,8 @@ class UpstreamOptions:
 class AgentOptions:
     """What the agent may do, in Claude Code's own words.
 
-    `workspace` is a directory that each run starts with a copy of, or works in directly where `shared` is set.
+    `workspace` is a directory that each run starts with a copy of, or works in directly where `shared` is set. `confined`
+    keeps an agent to the system's files and its own, and to `readable` and `writable`.
     """
 
     allowed_tools: tuple[str, ...] = ()
@@ -87,6 +88,9 @@ class AgentOptions:
     shared: bool = False
     replace_system: bool = False
     setting_sources: tuple[str, ...] = ("project",)
+    confined: bool = False
+    readable: tuple[Path, ...] = ()
+    writable: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

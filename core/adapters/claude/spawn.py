@@ -5,12 +5,15 @@ The environment is built from an allow-list: a child's Bash tool shows all of it
 
 from __future__ import annotations
 
+import os
 import secrets
 import shutil
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from pinnace.core.adapters.claude import confine
 from pinnace.core.adapters.claude.guardian import MARK
 from pinnace.core.adapters.claude.options import AgentOptions, CliOptions, CredentialKind
 from pinnace.core.model.run import Profile
@@ -70,6 +73,10 @@ STREAM_JSON = (
     "--verbose",
     "--include-partial-messages",
 )
+#: What an agent may read beside its own: the system, and nothing that is a user's.
+SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc", "/opt", "/proc", "/sys", "/dev", "/nix", "/snap")
+#: What it may write beside its own.
+DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty", "/dev/ptmx", "/dev/pts")
 PARKED = "--await-claim"
 #: The name of the MCP server that offers the caller's tools to the agent.
 CALLER = "caller"
@@ -139,6 +146,8 @@ def launch(
         "CLAUDE_CODE_TMPDIR": str(directory / "tmp"),
     }
     words = [str(cli.path), *flags(profile, cli, agent, claimable=claimable)]
+    if profile is Profile.AGENT and agent.confined:
+        words = [*confinement(cli, agent, directory), *words]
     if resumption:
         words.append(f"--resume={resumption.uuid}")
     return Launch(mark, profile, tuple(words), environment, directory, token)
@@ -170,6 +179,43 @@ def flags(profile: Profile, cli: CliOptions, agent: AgentOptions, *, claimable: 
     if agent.disallowed_tools:
         chosen.append(f"--disallowedTools={','.join(agent.disallowed_tools)}")
     return (*STREAM_JSON, *parked, *chosen)
+
+
+def confinement(cli: CliOptions, agent: AgentOptions, directory: Path) -> list[str]:
+    """The words before a command that keep it, and all that it starts, to the system's files and its own."""
+    data = cli.run_directory.parent
+    given = [*SYSTEM, *_programs(cli.inherited.get("PATH", "")), *map(str, agent.readable)]
+    readable = [str(cli.path), *(place for path in given for place in _beside(Path(path), data))]
+    writable = [str(directory), *DEVICES, *map(str, agent.writable)]
+    if agent.workspace is not None and agent.shared:
+        writable.append(str(agent.workspace))
+    words = [sys.executable, "-I", "-S", confine.__file__]
+    for path in readable:
+        words += ["-r", path]
+    for path in writable:
+        words += ["-w", path]
+    return [*words, "--"]
+
+
+def _beside(path: Path, hidden: Path) -> Iterator[str]:
+    """`path`, or where `hidden` lies beneath it all that does not."""
+    if path != hidden and path not in hidden.parents:
+        yield str(path)
+    elif path != hidden and path.is_dir():
+        for entry in path.iterdir():
+            yield from _beside(entry, hidden)
+
+
+def _programs(path: str) -> Iterator[str]:
+    """What programs need that are found by PATH: their directories, and the ones beside a `bin`."""
+    for entry in path.split(os.pathsep):
+        place = Path(entry)
+        if place.is_absolute():
+            yield entry
+            if place.name in ("bin", "sbin", "shims"):
+                yield from (
+                    str(place.parent / name) for name in ("lib", "lib64", "libexec", "share", "include", "versions")
+                )
 
 
 def make_directories(started: Launch) -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from pinnace.core.adapters.claude.binary import BEDROCK, VERTEX, find_credential
 from pinnace.core.adapters.claude.guardian import MARK
-from pinnace.core.adapters.claude.options import AgentOptions, CliOptions
+from pinnace.core.adapters.claude.options import AgentOptions, CliOptions, Credential, CredentialKind
 from pinnace.core.adapters.claude.spawn import (
     CLI_VARIABLES,
     FIXED,
@@ -279,3 +279,40 @@ def test_children_that_started_together_do_not_all_go_at_once() -> None:
     assert min(shares) >= 300
     assert max(shares) <= 400
     assert started({}).share_of(1) == 1
+
+
+def confined(tmp_path: Path, path: str = "/usr/bin:/bin", **agent: Any) -> dict[str, list[str]]:
+    """What the words before an agent's command let it read (`-r`) and write (`-w`)."""
+    cli = CliOptions(
+        tmp_path / "claude", tmp_path / "data" / "run", Credential(CredentialKind.API_KEY, "sk"), {"PATH": path}
+    )
+    command = launch(Profile.AGENT, cli, AgentOptions(confined=True, **agent), None).command
+    words = command[4 : command.index("--")]
+    assert command[command.index("--") + 1] == str(tmp_path / "claude")
+    return {kind: [words[i + 1] for i in range(0, len(words), 2) if words[i] == kind] for kind in ("-r", "-w")}
+
+
+def test_a_confined_agent_has_the_system_and_its_own_directory(tmp_path: Path) -> None:
+    allowed = confined(tmp_path, "/usr/bin:relative:/home/me/tools/bin", readable=(Path("/srv/data"),))
+    assert {"/usr", "/etc", "/home/me/tools/bin", "/home/me/tools/lib", "/srv/data"} <= set(allowed["-r"])
+    own = [path for path in allowed["-w"] if not path.startswith("/dev/")]
+    assert [Path(path).parent for path in own] == [tmp_path / "data" / "run"]
+    assert not {"/", "/tmp", "/home", "/root", "/var", "relative"} & {*allowed["-r"], *allowed["-w"]}  # noqa: S108
+
+
+def test_what_is_kept_beneath_a_readable_directory_is_left_out(tmp_path: Path) -> None:
+    for name in ("data/run", "data/sessions", "beside/tool", "tools/bin"):
+        (tmp_path / name).mkdir(parents=True)
+    allowed = confined(tmp_path, readable=(tmp_path,))["-r"]
+    assert str(tmp_path / "beside") in allowed
+    assert not any(path == str(tmp_path) or path.startswith(str(tmp_path / "data")) for path in allowed)
+
+
+def test_a_shared_workspace_can_be_written_and_a_copied_one_is_not_needed(tmp_path: Path) -> None:
+    assert str(tmp_path / "w") in confined(tmp_path, workspace=tmp_path / "w", shared=True)["-w"]
+    assert str(tmp_path / "w") not in confined(tmp_path, workspace=tmp_path / "w")["-w"]
+
+
+def test_plain_messages_run_nothing_and_are_not_confined(tmp_path: Path) -> None:
+    cli = CliOptions(tmp_path / "claude", tmp_path / "run", Credential(CredentialKind.API_KEY, "sk"), {})
+    assert launch(Profile.MESSAGES, cli, AgentOptions(confined=True), None).command[0] == str(tmp_path / "claude")
