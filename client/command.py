@@ -16,6 +16,7 @@ from pathlib import Path
 
 import click
 
+from pinnace.client.chat import chat
 from pinnace.client.logs import logs
 from pinnace.client.management import init, keys, projects, usage
 from pinnace.core.errors import Misconfigured, PinnaceError
@@ -140,7 +141,7 @@ def demo(keep: bool) -> None:
         raise click.ClickException(str(error)) from error
 
 
-for added in (init, projects, keys, usage, logs):
+for added in (init, projects, keys, usage, logs, chat):
     main.add_command(added)
 
 
