@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from pinnace.core.errors import InvalidRequest, NotFound
+from pinnace.core.model.catalog import ModelInfo
 from pinnace.core.usecases.messages import list_models
 from pinnace.core.wire.anthropic.models import render_model, render_openai_list, render_openai_model, render_page
 from pinnace.handlers.authentication import authenticate
@@ -26,9 +29,8 @@ class Models:
         return [Route("/v1/models", self.list), Route("/v1/models/{model_id:path}", self.show)]
 
     async def list(self, request: Request) -> Response:
-        """List the models; without `anthropic-version` an OpenAI client is asking."""
-        await authenticate(request, self._services)
-        models = await list_models(self._services.runner)
+        """List the models that the caller may use; without `anthropic-version` an OpenAI client is asking."""
+        models = await self._usable(request)
         if "anthropic-version" not in request.headers:
             return json_response(render_openai_list(models))
         query = request.query_params
@@ -39,13 +41,16 @@ class Models:
 
     async def show(self, request: Request) -> Response:
         """Show one model, by its id or an alias."""
-        await authenticate(request, self._services)
         name = request.path_params["model_id"]
-        for model in await list_models(self._services.runner):
+        for model in await self._usable(request):
             if model.answers_to(name):
                 anthropic = "anthropic-version" in request.headers
                 return json_response(render_model(model) if anthropic else render_openai_model(model))
         raise NotFound(f"model: {name}")
+
+    async def _usable(self, request: Request) -> Sequence[ModelInfo]:
+        principal = await authenticate(request, self._services)
+        return [model for model in await list_models(self._services.runner) if principal.may_use(model.id)]
 
 
 def _limit(given: str | None) -> int:

@@ -95,6 +95,9 @@ def test_a_key_with_the_scope_of_administrators_is_one(managed: Tenancy) -> None
 def test_models_are_allowed_by_the_project_and_by_the_key(managed: Tenancy) -> None:
     project_id = managed.project(allowed_models=["claude-haiku-*", "claude-sonnet-*"])
     secret = managed.key(project_id, allowed_models=["claude-sonnet-5-5"])["key"]
+    assert [model["id"] for model in managed.admin("GET", "models", key=secret).json()["data"]] == ["claude-sonnet-5-5"]
+    assert managed.admin("GET", "models/claude-sonnet-5-5", key=secret).status_code == 200
+    assert managed.admin("GET", "models/opus", key=secret).status_code == 404
     assert managed.ask(secret, "::text aye", model="sonnet").status_code == 200
     assert kind(managed.ask(secret, "::text aye", model="haiku")) == (403, "permission_error")
     assert kind(managed.ask(managed.key(project_id)["key"], "::text aye", model="opus")) == (403, "permission_error")

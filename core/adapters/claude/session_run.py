@@ -81,7 +81,9 @@ class SessionRun:
     def begin(self, conversation: Conversation, request: RunRequest) -> None:
         """Have what the CLI writes down from now on be kept."""
         conversation.setup = setup_of(request)
-        conversation.process.mirrored = []
+        # What it wrote after the last turn's end is kept with this one.
+        if conversation.process.mirrored is None:
+            conversation.process.mirrored = []
 
     async def fill(self, process: CliProcess) -> Path:
         """Give a spare that was claimed for the first turn its directory."""
