@@ -106,7 +106,15 @@ async def keep(data: Path, names: list[str], entries: int) -> None:
             more = {"id": f"msg_{number}", "model": MODEL, "type": "message"} if number % 2 else {}
             said.append(entry_of(one["role"], {"content": one["content"]} | more, said[-1:], transcript, clock.now()))
         session = Session(
-            "default", name, uuid.uuid4().hex, clock.now(), clock.now(), Profile.AGENT, turns=1, transcript=transcript
+            "default",
+            name,
+            uuid.uuid4().hex,
+            clock.now(),
+            clock.now(),
+            Profile.AGENT,
+            turns=1,
+            transcript=transcript,
+            tail=said[-1]["uuid"],
         )
         await stores.sessions.add(session)
         await stores.transcripts.append(key_of(session, transcript), said)

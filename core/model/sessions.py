@@ -22,7 +22,8 @@ LONGEST_ID = 128
 class Session:
     """One conversation of a project.
 
-    `uuid` names it where its own id cannot, `transcript` is the CLI's id of what was said. `defaults` are fields of a call's
+    `uuid` names it where its own id cannot, `transcript` is the CLI's id of what was said, and `tail` the id of the last entry
+    of it that was kept: what a call wrote behind it without ending well was not said. `defaults` are fields of a call's
     body that a turn need not repeat (`model`, `system`, `tools`, `max_tokens`). `turns` counts the turns that were kept.
     `place` is the name of the directory that it works in, the same on every machine where that can be, because the model has
     seen it; `workspace` names what was kept of its files. `fence` counts those who held it: whoever writes with an older
@@ -39,6 +40,7 @@ class Session:
     ttl: float | None = None
     turns: int = 0
     transcript: str | None = None
+    tail: str | None = None
     place: str | None = None
     workspace: str | None = None
     parent: str | None = None

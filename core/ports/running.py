@@ -71,7 +71,7 @@ class RunContext(AbstractAsyncContextManager[Run, None], Protocol):
 class SessionLink(Protocol):
     """What a run reads and writes of its session; what writes raises `Conflicted` where somebody else holds it by now.
 
-    `name` is unique over all projects. `transcript` is the CLI's own id of it, None before the first turn. `turns` is how many
+    `name` is unique over all projects. `transcript` is the CLI's own id of it, None before a turn was kept. `turns` is how many
     were kept: a live process that has seen another number is out of date. `place` is the name of the directory where it
     worked last.
     """
@@ -98,7 +98,7 @@ class SessionLink(Protocol):
 
     async def append(self, transcript: str, subpath: str, entries: list[Entry]) -> None: ...
 
-    async def keep(self, transcript: str, place: str, directory: Path | None) -> None:
+    async def keep(self, place: str, directory: Path | None) -> None:
         """Keep the files, and count the turn."""
 
 

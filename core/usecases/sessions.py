@@ -58,8 +58,8 @@ class SessionBook:
                     f"this session is of the {held.session.profile} profile, and a session cannot change it",
                     path="x-session-id",
                 )
-            if held.transcript is not None:
-                await self.transcripts.guard(key_of(held.session, held.transcript), held.session.fence)
+            if held.session.transcript is not None:
+                await self.transcripts.guard(key_of(held.session, held.session.transcript), held.session.fence)
             held.session = replace(held.session, profile=profile)
             yield held
         finally:
@@ -109,7 +109,7 @@ class SessionBook:
 
     async def history(self, session: Session) -> list[Said]:
         """What was said, oldest first."""
-        return said((await entries_of(self.transcripts, session)).get("", []))
+        return said((await entries_of(self.transcripts, session))[0].get("", []))
 
     async def fork(self, session: Session, new_id: str, until: str | None) -> Session:
         """Begin another session with what was said in this one, up to a message or in all, and with its files.
@@ -119,7 +119,7 @@ class SessionBook:
             Conflicted: the new id is taken.
         """
         transcript = str(uuids.uuid4())
-        entries = await entries_of(self.transcripts, session)
+        entries, _ = await entries_of(self.transcripts, session)
         kept = {subpath: forked(lines, transcript, None if subpath else until) for subpath, lines in entries.items()}
         now = self.clock.now()
         made = replace(
@@ -127,6 +127,7 @@ class SessionBook:
             id=new_id,
             uuid=uuids.uuid4().hex,
             transcript=transcript if entries else None,
+            tail=next((line["uuid"] for line in reversed(kept.get("", [])) if "uuid" in line), None),
             created_at=now,
             used_at=now,
             parent=session.id,

@@ -13,7 +13,7 @@ from pinnace.core.errors import RequestTooLarge
 from pinnace.core.model.sessions import Session, name_of, overtaken
 from pinnace.core.ports import Clock, Entry, Sessions, Transcripts, Workspaces
 from pinnace.core.wire.anthropic.assemble import MessageAssembler
-from pinnace.core.wire.transcripts import entry_of
+from pinnace.core.wire.transcripts import entry_of, standing, taken_back
 
 #: Seconds that a session stays held by who died.
 LEASE = 30.0
@@ -28,6 +28,8 @@ class OpenSession:
     _transcripts: Transcripts
     _workspaces: Workspaces
     _clock: Clock
+    _tail: str | None = None
+    _is_ahead: bool = False
 
     @property
     def name(self) -> str:
@@ -35,7 +37,7 @@ class OpenSession:
 
     @property
     def transcript(self) -> str | None:
-        return self.session.transcript
+        return self.session.transcript if self.session.tail is not None else None
 
     @property
     def turns(self) -> int:
@@ -46,7 +48,8 @@ class OpenSession:
         return self.session.place
 
     async def entries(self) -> Mapping[str, Sequence[Entry]]:
-        return await entries_of(self._transcripts, self.session)
+        found, self._is_ahead = await entries_of(self._transcripts, self.session)
+        return found
 
     async def restore(self, directory: Path) -> bool:
         if self.session.workspace is None:
@@ -55,10 +58,27 @@ class OpenSession:
         return True
 
     async def append(self, transcript: str, subpath: str, entries: list[Entry]) -> None:
-        key = key_of(self.session, transcript, subpath)
-        await self._transcripts.append(key, entries, fence=self.session.fence)
+        await self._adopt(transcript)
+        if not subpath:
+            self._tail = next((entry["uuid"] for entry in reversed(entries) if "uuid" in entry), self._tail)
+            if self._is_ahead:
+                # What a call wrote that did not end well is taken back with the first words of the next.
+                entries, self._is_ahead = [taken_back(self.session.tail), *entries], False
+        await self._transcripts.append(key_of(self.session, transcript, subpath), entries, fence=self.session.fence)
 
-    async def keep(self, transcript: str, place: str, directory: Path | None) -> None:
+    async def _adopt(self, transcript: str) -> None:
+        """Note which transcript is this session's before there is anything of it, so that nothing is ever left behind."""
+        before = self.session.transcript
+        if before == transcript:
+            return
+        after = replace(self.session, transcript=transcript, tail=None, held_until=self._clock.now() + LEASE)
+        if not await self._sessions.save(after):
+            raise overtaken()
+        self.session = after
+        if before is not None:
+            await self._transcripts.delete(key_of(self.session, before))
+
+    async def keep(self, place: str, directory: Path | None) -> None:
         before, state, failure = self.session.workspace, self.session.workspace, None
         if directory is not None:
             try:
@@ -66,7 +86,7 @@ class OpenSession:
             except RequestTooLarge as error:
                 # What was said is kept all the same, and its owner is told.
                 failure = error
-        await self._count(transcript=transcript, place=place, workspace=state)
+        await self._count(place=place, workspace=state)
         if state is not None:
             await self._workspaces.settle(self.name, before, state)
         if failure is not None:
@@ -91,7 +111,7 @@ class OpenSession:
             role = "assistant" if message["role"] == "assistant" else "user"
             after.append(entry_of(role, message, after, transcript, self._clock.now()))
         await self.append(transcript, "", after[-len(turn) - 1 :])
-        await self._count(transcript=transcript)
+        await self._count()
 
     async def _count(self, **fields: Any) -> None:
         """Keep that a turn was, with what else it changed.
@@ -100,20 +120,23 @@ class OpenSession:
             Conflicted: somebody else holds the session by now.
         """
         now = self._clock.now()
-        after = replace(self.session, turns=self.session.turns + 1, used_at=now, held_until=now + LEASE, **fields)
+        tail = self._tail or self.session.tail
+        fields |= {"turns": self.session.turns + 1, "tail": tail, "used_at": now, "held_until": now + LEASE}
+        after = replace(self.session, **fields)
         if not await self._sessions.save(after):
             raise overtaken()
         self.session = after
 
 
-async def entries_of(transcripts: Transcripts, session: Session) -> dict[str, list[Entry]]:
-    """All entries of a session by subpath."""
+async def entries_of(transcripts: Transcripts, session: Session) -> tuple[dict[str, list[Entry]], bool]:
+    """All entries of a session by subpath; the second value says whether the transcript holds more, which was never kept."""
     if session.transcript is None:
-        return {}
-    found = {"": await transcripts.load(key_of(session, session.transcript)) or []}
+        return {}, False
+    own, is_ahead = standing(await transcripts.load(key_of(session, session.transcript)) or [], session.tail)
+    found = {"": own}
     for subpath in await transcripts.list_subkeys(key_of(session, session.transcript)):
         found[subpath] = await transcripts.load(key_of(session, session.transcript, subpath)) or []
-    return found
+    return found, is_ahead
 
 
 def key_of(session: Session, transcript: str, subpath: str = "") -> dict[str, str]:

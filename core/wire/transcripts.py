@@ -15,6 +15,9 @@ from typing import Any
 from pinnace.core.errors import NotFound
 from pinnace.core.model.sessions import Entry
 
+#: The type of our own entry that takes back what was written after the entry `after`; a CLI never sees it.
+TAKEN_BACK = "pinnace-taken-back"
+
 
 @dataclass(frozen=True, slots=True)
 class Said:
@@ -25,6 +28,35 @@ class Said:
     content: Any
     at: str | None
     model: str | None = None
+
+
+def standing(entries: Sequence[Entry], tail: str | None) -> tuple[list[Entry], bool]:
+    """The entries that still hold, up to the one whose id is `tail`; the second value says whether there are more behind it.
+
+    Entries without an id that follow it directly belong to it.
+    """
+    kept: list[Entry] = []
+    for entry in entries:
+        if entry.get("type") == TAKEN_BACK:
+            kept = _until(kept, entry["after"])
+        else:
+            kept.append(entry)
+    cut = _until(kept, tail)
+    return cut, len(cut) < len(kept)
+
+
+def taken_back(tail: str | None) -> Entry:
+    """The entry that takes back everything after the one whose id is `tail`."""
+    return {"type": TAKEN_BACK, "uuid": str(uuids.uuid4()), "after": tail}
+
+
+def _until(entries: list[Entry], tail: str | None) -> list[Entry]:
+    if tail is None:
+        return []
+    end = next((index + 1 for index in reversed(range(len(entries))) if entries[index].get("uuid") == tail), 0)
+    while end < len(entries) and "uuid" not in entries[end]:
+        end += 1
+    return entries[:end]
 
 
 def said(entries: Sequence[Entry]) -> list[Said]:

@@ -133,7 +133,7 @@ class SessionRun:
             return
         self._kept = True
         shared = self._agent.workspace is not None and self._agent.shared
-        await self._link.keep(uuid, process.launch.mark, None if shared else process.launch.work)
+        await self._link.keep(process.launch.mark, None if shared else process.launch.work)
 
     def hold(self, conversation: Conversation) -> None:
         """Leave the process waiting for the session's next turn."""

@@ -49,7 +49,7 @@ def book(clock: HandClock) -> SessionBook:
 
 async def turn(held: OpenSession, work: Path | None = None, entry: dict[str, Any] | None = None) -> None:
     await held.append("t", "", [entry or ENTRY])
-    await held.keep("t", "place", work)
+    await held.keep("place", work)
 
 
 async def test_a_session_begins_with_its_first_call_and_counts_its_turns(book: SessionBook) -> None:
@@ -78,12 +78,34 @@ async def test_a_dead_holder_lets_go_in_time_and_its_late_words_are_refused(
         with pytest.raises(Conflicted):
             await held.append("t", "", [{**ENTRY, "uuid": "late"}])
         with pytest.raises(Conflicted):
-            await held.keep("t", "place", None)
+            await held.keep("place", None)
         await turn(heir, entry={**ENTRY, "uuid": "u2"})
     await dead.__aexit__(None, None, None)
     session = await book.find("p", "chat")
     assert session.turns == 2
     assert [one.id for one in await book.history(session)] == ["u1", "u2"]
+
+
+async def test_what_a_call_wrote_that_did_not_end_was_not_said(book: SessionBook) -> None:
+    async def words() -> list[Any]:
+        return [one.content for one in await book.history(await book.find("p", "chat"))]
+
+    def entry(number: int) -> dict[str, Any]:
+        return {"type": "user", "uuid": f"u{number}", "message": {"role": "user", "content": number}}
+
+    for number in range(6):
+        async with book.opened("p", "chat", Profile.AGENT) as held:
+            assert [one["uuid"] for one in (await held.entries()).get("", [])] == [f"u{n}" for n in range(1, number, 2)]
+            await held.append("t" if number else "first", "", [entry(number)])
+            # Every other call dies here.
+            if number % 2:
+                await held.keep("place", None)
+        assert await words() == list(range(1, number + 1, 2))
+    session = await book.find("p", "chat")
+    listed = await book.transcripts.list_sessions(session.name.partition("/")[0])
+    assert [one["session_id"] for one in listed] == ["t"]
+    await book.fork(session, "branch", "u3")
+    assert [one.content for one in await book.history(await book.find("p", "branch"))] == [1, 3]
 
 
 async def test_a_call_that_waits_gets_its_turn(book: SessionBook, clock: HandClock) -> None:

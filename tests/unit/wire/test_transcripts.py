@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pinnace.core.errors import NotFound
-from pinnace.core.wire.transcripts import entry_of, forked, said, unanswered
+from pinnace.core.wire.transcripts import entry_of, forked, said, standing, taken_back, unanswered
 
 Entry = dict[str, Any]
 SESSION = "11111111-2222-4333-8444-555555555555"
@@ -87,3 +87,16 @@ def test_a_fork_holds_what_was_said_up_to_a_message_under_a_name_of_its_own() ->
     assert {entry["sessionId"] for entry in entries if "sessionId" in entry} == {SESSION}
     with pytest.raises(NotFound, match="history"):
         forked(entries, other, str(uuid.uuid4()))
+
+
+def test_what_was_taken_back_does_not_stand() -> None:
+    def at(*ids: int | None) -> list[Entry]:
+        return [{"type": "user", "uuid": f"u{number}"} if number is not None else {"type": "mode"} for number in ids]
+
+    assert standing(at(1, 2, None, 3), "u2") == (at(1, 2, None), True)
+    assert standing(at(1, 2, None), "u2") == (at(1, 2, None), False)
+    assert standing(at(1, 2), None) == ([], True)
+    assert standing([], None) == ([], False)
+    whole = [*at(1, None, 2, 3), taken_back("u1"), *at(4), taken_back("u1"), *at(5, None)]
+    assert standing(whole, "u5") == (at(1, None, 5, None), False)
+    assert standing([*at(1), taken_back(None), *at(2)], "u2") == (at(2), False)
