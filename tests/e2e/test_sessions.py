@@ -269,7 +269,7 @@ def test_a_tool_of_the_caller_s_is_answered_in_the_next_turn(
 
 def test_an_id_in_any_script_is_the_same_in_a_header_and_in_a_path(managed: Tenancy, key: str) -> None:
     body = {"model": MODEL, "max_tokens": 9, "messages": [{"role": "user", "content": "::text aye"}]}
-    headers = {"x-api-key": key.encode(), "x-session-id": "hafen 港口".encode()}
+    headers = {b"x-api-key": key.encode(), b"x-session-id": "hafen 港口".encode()}
     answer = managed.served.http.post(f"{managed.served.url}/api/v1/messages", json=body, headers=headers)
     assert answer.status_code == 200, answer.text
     assert managed.admin("GET", "sessions/hafen 港口", key=key).json()["turns"] == 1

@@ -35,8 +35,8 @@ log = logging.getLogger("pinnace.session")
 Block = Mapping[str, Any]
 #: What is said where a turn holds results alone: the CLI's own words for it.
 GO_ON = "Continue from where you left off."
-#: Seconds within which a process that is ending lets go of a session's directory.
-CLEARING = 2.0
+#: Seconds within which a process that is ending has ended, and within which its directory has been cleared.
+ENDING, CLEARING = 0.3, 2.0
 #: Seconds within which the CLI writes down a message that it has told of.
 WRITING = 2.0
 
@@ -168,28 +168,34 @@ class SessionRun:
         return [block for block in turn if block["type"] == "tool_result" and block["tool_use_id"] in waiting]
 
     async def _place(self) -> str:
-        """Where to work: in the same directory as ever, unless somebody else's process is still in it."""
+        """Where to work: in the same directory as ever, unless another server's process is still in it."""
         place = self._link.place or secrets.token_hex(8)
         directory = self._cli.run_directory / place
-        until = self._clock.monotonic() + CLEARING
+        began = self._clock.monotonic()
         while await asyncio.to_thread(directory.exists):
-            if self._clock.monotonic() > until:
-                return await asyncio.to_thread(_taken_over, place, directory)
+            waited = self._clock.monotonic() - began
+            if waited > ENDING and await asyncio.to_thread(_is_lived_in, place):
+                return secrets.token_hex(8)
+            if waited > CLEARING:
+                await asyncio.to_thread(_clear, directory)
             await asyncio.sleep(0.02)
         return place
 
 
-def _taken_over(place: str, directory: Path) -> str:
-    """Clear a directory that nobody lives in any more, as after the power went; another name where somebody does."""
-    if next(guardian.marked(place), None) is not None:
-        return secrets.token_hex(8)
-    gone = directory.with_name(f"{place}.{secrets.token_hex(4)}")
+def _is_lived_in(place: str) -> bool:
+    return next(guardian.marked(place), None) is not None
+
+
+def _clear(directory: Path) -> None:
+    """Clear a directory that nobody lives in any more and no guardian clears, as after the power went."""
+    gone = directory.with_name(f"{directory.name}.{secrets.token_hex(4)}")
     try:
         directory.rename(gone)
+    except FileNotFoundError:
+        return
     except OSError as error:
         raise StoreFailed("The directory of this session cannot be cleared.") from error
     shutil.rmtree(gone, ignore_errors=True)
-    return place
 
 
 def setup_of(request: RunRequest) -> str:
