@@ -32,3 +32,12 @@ async def test_a_place_that_cannot_be_written_tells_no_path(tmp_path: Path) -> N
         await database.read(lambda opened: opened.execute("SELECT 1").fetchone())
     assert str(tmp_path) not in str(caught.value)
     await database.aclose()
+
+
+async def test_the_file_and_those_beside_it_are_for_the_servers_user_alone(tmp_path: Path) -> None:
+    database = Database(tmp_path / "pinnace.sqlite3")
+    await database.write(lambda opened: opened.execute("CREATE TABLE words (word TEXT)").fetchall())
+    files = list(tmp_path.iterdir())
+    assert len(files) == 3
+    assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
+    await database.aclose()

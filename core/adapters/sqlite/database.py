@@ -90,6 +90,8 @@ class Database:
 
     def _open(self) -> sqlite3.Connection:
         self._path.parent.mkdir(parents=True, exist_ok=True)
+        # Before SQLite makes it: the files beside it get its mode, and hold the same words.
+        self._path.touch(mode=0o600)
         connection = sqlite3.connect(self._path, timeout=PATIENCE, isolation_level=None)
         try:
             self._prepare(connection)
