@@ -9,7 +9,7 @@ import os
 import secrets
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,6 +75,19 @@ STREAM_JSON = (
 )
 #: What an agent may read beside its own: the system, and nothing that is a user's.
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc", "/opt", "/proc", "/sys", "/dev", "/nix", "/snap")
+#: Where `/etc/resolv.conf` may lead.
+RESOLVERS = ("/run/systemd/resolve", "/run/resolvconf", "/run/NetworkManager", "/run/nscd", "/mnt/wsl/resolv.conf")
+#: Variables of a child that name files which it must read.
+NAMED_FILES = (
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "NODE_EXTRA_CA_CERTS",
+    "AWS_CA_BUNDLE",
+    "AWS_CONFIG_FILE",
+    "AWS_SHARED_CREDENTIALS_FILE",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "GOOGLE_APPLICATION_CREDENTIALS",
+)
 #: What it may write beside its own.
 DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty", "/dev/ptmx", "/dev/pts")
 PARKED = "--await-claim"
@@ -147,7 +160,8 @@ def launch(
     }
     words = [str(cli.path), *flags(profile, cli, agent, claimable=claimable)]
     if profile is Profile.AGENT and agent.confined:
-        words = [*confinement(cli, agent, directory), *words]
+        named = [environment[name] for name in NAMED_FILES if environment.get(name)]
+        words = [*confinement(cli, agent, directory, named), *words]
     if resumption:
         words.append(f"--resume={resumption.uuid}")
     return Launch(mark, profile, tuple(words), environment, directory, token)
@@ -181,10 +195,10 @@ def flags(profile: Profile, cli: CliOptions, agent: AgentOptions, *, claimable: 
     return (*STREAM_JSON, *parked, *chosen)
 
 
-def confinement(cli: CliOptions, agent: AgentOptions, directory: Path) -> list[str]:
-    """The words before a command that keep it, and all that it starts, to the system's files and its own."""
+def confinement(cli: CliOptions, agent: AgentOptions, directory: Path, named: Sequence[str] = ()) -> list[str]:
+    """The words before a command that keep it, and all that it starts, to the system's files, its own and the `named` ones."""
     data = cli.run_directory.parent
-    given = [*SYSTEM, *_programs(cli.inherited.get("PATH", "")), *map(str, agent.readable)]
+    given = [*SYSTEM, *RESOLVERS, *named, *_programs(cli.inherited.get("PATH", "")), *map(str, agent.readable)]
     readable = [str(cli.path), *(place for path in given for place in _beside(Path(path), data))]
     writable = [str(directory), *DEVICES, *map(str, agent.writable)]
     if agent.workspace is not None and agent.shared:

@@ -300,6 +300,14 @@ def test_a_confined_agent_has_the_system_and_its_own_directory(tmp_path: Path) -
     assert not {"/", "/tmp", "/home", "/root", "/var", "relative"} & {*allowed["-r"], *allowed["-w"]}  # noqa: S108
 
 
+def test_a_confined_agent_reads_the_files_that_its_variables_name(tmp_path: Path) -> None:
+    environ = {"PATH": "/bin", "SSL_CERT_FILE": "/srv/certificates.pem", "HOME": "/home/me"}
+    cli = CliOptions(tmp_path / "c", tmp_path / "run", Credential(CredentialKind.API_KEY, "sk"), environ)
+    command = launch(Profile.AGENT, cli, AgentOptions(confined=True), None).command
+    assert "/srv/certificates.pem" in command
+    assert "/home/me" not in command
+
+
 def test_what_is_kept_beneath_a_readable_directory_is_left_out(tmp_path: Path) -> None:
     for name in ("data/run", "data/sessions", "beside/tool", "tools/bin"):
         (tmp_path / name).mkdir(parents=True)
