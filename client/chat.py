@@ -6,6 +6,7 @@ Ctrl-C stops an answer; Ctrl-D, or a line with nothing but `/exit`, ends the con
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import os
 import secrets
@@ -58,8 +59,9 @@ def _lines() -> Iterator[str]:
     """What the user says, without lines that say nothing."""
     asking = sys.stdin.isatty()
     if asking:
+        # Editing and recalling of lines, where it is there.
         with contextlib.suppress(ImportError):
-            import readline  # noqa: F401, PLC0415 - editing and recalling of lines, where it is there
+            importlib.import_module("readline")
     while True:
         try:
             line = input("> " if asking else "")

@@ -190,6 +190,25 @@ class RedisSettings(_Section):
         raise ValueError("must be redis://HOST:6379/0, rediss://HOST:6379/0 (with TLS) or unix:///PATH/TO/SOCKET")
 
 
+class AwsSettings(_Section):
+    """Where things are kept with `store = "dynamodb"`."""
+
+    table: str | None = Field(
+        default=None, pattern=r"^[A-Za-z0-9_.-]{3,255}$", description="The DynamoDB table; `store` needs it."
+    )
+    bucket: str | None = Field(
+        default=None,
+        pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$",
+        description="The S3 bucket of sessions' files, and of what is too large for the table; `store` needs it.",
+    )
+    region: str | None = Field(
+        default=None, min_length=1, description="The region; without it that of AWS's own variables and files."
+    )
+    endpoint_url: str | None = Field(
+        default=None, pattern=r"^https?://\S+$", description="An emulator that is asked in place of AWS."
+    )
+
+
 class SessionsSettings(_Section):
     """Conversations that are kept, with their files."""
 
@@ -200,6 +219,9 @@ class SessionsSettings(_Section):
     ignore: tuple[str, ...] = Field(
         default=("node_modules/", ".venv/", "__pycache__/"),
         description="What of a session's directory is not kept, in the syntax of `.gitignore`.",
+    )
+    transcripts: Literal["store", "redis"] = Field(
+        default="store", description="Where what was said is kept: where `store` says, or in the Redis of `redis.url`."
     )
 
 

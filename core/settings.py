@@ -16,6 +16,7 @@ from pinnace.core.sections import (
     AccessLogSettings,
     AgentSettings,
     AlertsSettings,
+    AwsSettings,
     CacheSettings,
     CliSettings,
     CompatSettings,
@@ -42,8 +43,9 @@ class Settings(BaseSettings):
     admin_key: Secret | None = Field(
         default=None, min_length=16, description="An administrator's key, beside those that `pinnace init` makes."
     )
-    store: Literal["sqlite", "memory"] = Field(
-        default="sqlite", description="Where projects, keys, budgets and usage are kept: in `data_dir`, or nowhere."
+    store: Literal["sqlite", "memory", "dynamodb"] = Field(
+        default="sqlite",
+        description="Where projects, keys, budgets, usage and sessions are kept: in `data_dir`, nowhere, or in AWS.",
     )
     data_dir: Path = Field(
         default_factory=lambda: Path(platformdirs.user_data_dir("pinnace")),
@@ -78,6 +80,7 @@ class Settings(BaseSettings):
     cache: CacheSettings = CacheSettings()
     sessions: SessionsSettings = SessionsSettings()
     redis: RedisSettings = RedisSettings()
+    aws: AwsSettings = AwsSettings()
     access_log: AccessLogSettings = AccessLogSettings()
 
     @classmethod

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import partial
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
 
 from pinnace.core.errors import Misconfigured
 from pinnace.core.model.access_log import LogRows
@@ -20,10 +22,17 @@ from pinnace.core.ports import (
     UsageStore,
     Workspaces,
 )
+from pinnace.core.sections import AwsSettings
 from pinnace.core.settings import Settings
+
+if TYPE_CHECKING:
+    from pinnace.core.adapters.dynamodb.table import Table
+    from pinnace.core.adapters.redis.connection import Connection
 
 #: The directory of the log of requests, within `data_dir`.
 ACCESS_LOG = "access"
+#: What the names of sessions' files begin with, within a bucket.
+SESSIONS = "sessions"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +51,32 @@ def open_stores(settings: Settings) -> Stores:
     """Make the stores; nothing is opened before it is used.
 
     Raises:
-        Misconfigured: Redis is asked for, and its package is not installed or its address is none.
+        Misconfigured: Redis or AWS is asked for, and its package is not installed, or what it needs is not set or is none.
     """
     own, url = _open_own(settings), settings.redis.url
     return own if url is None else _share(own, url.get_secret_value(), settings.redis.prefix)
 
 
 def _open_own(settings: Settings) -> Stores:
-    """What is kept for this server alone, or for all that share its directory."""
+    """What is kept for this server alone, for all that share its directory, or for all that share a table."""
+    if settings.store == "dynamodb":
+        from pinnace.core.adapters.dynamodb.answers import DynamoAnswerStore  # noqa: PLC0415 - only what is asked for
+        from pinnace.core.adapters.dynamodb.directory import DynamoDirectory  # noqa: PLC0415
+        from pinnace.core.adapters.dynamodb.ledger import DynamoLedger  # noqa: PLC0415
+        from pinnace.core.adapters.dynamodb.limiter import DynamoLimiter  # noqa: PLC0415
+        from pinnace.core.adapters.dynamodb.usage import DynamoUsageStore  # noqa: PLC0415
+
+        table = _table(settings.aws)
+        return Stores(
+            DynamoDirectory(table),
+            DynamoLedger(table),
+            DynamoLimiter(table),
+            DynamoUsageStore(table),
+            DynamoAnswerStore(table),
+            table.aclose,
+        )
     if settings.store == "memory":
-        from pinnace.core.adapters.memory.answers import MemoryAnswerStore  # noqa: PLC0415 - only what is asked for
+        from pinnace.core.adapters.memory.answers import MemoryAnswerStore  # noqa: PLC0415
         from pinnace.core.adapters.memory.directory import MemoryDirectory  # noqa: PLC0415
         from pinnace.core.adapters.memory.ledger import MemoryLedger  # noqa: PLC0415
         from pinnace.core.adapters.memory.limiter import MemoryLimiter  # noqa: PLC0415
@@ -80,23 +105,40 @@ def _open_own(settings: Settings) -> Stores:
 
 def _share(own: Stores, url: str, prefix: str) -> Stores:
     """Keep in Redis what it keeps for several servers, and the rest where it was."""
-    try:
-        from pinnace.core.adapters.redis.answers import RedisAnswerStore  # noqa: PLC0415
-        from pinnace.core.adapters.redis.connection import Connection  # noqa: PLC0415
-        from pinnace.core.adapters.redis.limiter import RedisLimiter  # noqa: PLC0415
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] != "redis":
-            raise
-        raise Misconfigured(
-            "needs the package redis, which is not installed; pip install 'pinnace[redis]' brings it", key="redis.url"
-        ) from error
-    connection = Connection(url, prefix)
+    connection = _connection(url, prefix)
+    from pinnace.core.adapters.redis.answers import RedisAnswerStore  # noqa: PLC0415
+    from pinnace.core.adapters.redis.limiter import RedisLimiter  # noqa: PLC0415
 
     async def close() -> None:
         await connection.aclose()
         await own.close()
 
     return replace(own, limiter=RedisLimiter(connection), answers=RedisAnswerStore(connection), close=close)
+
+
+def _connection(url: str, prefix: str) -> Connection:
+    try:
+        from pinnace.core.adapters.redis.connection import Connection  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] != "redis":
+            raise
+        raise Misconfigured(
+            "needs the package redis, which is not installed; pip install 'pinnace[redis]' brings it", key="redis.url"
+        ) from error
+    return Connection(url, prefix)
+
+
+def _table(aws: AwsSettings) -> Table:
+    from pinnace.core.adapters.dynamodb.table import Table, client_of  # noqa: PLC0415
+
+    # The adapters import it where it is first needed, since it takes long: too late to say so.
+    if find_spec("boto3") is None:
+        message = "needs the package boto3, which is not installed; pip install 'pinnace[aws]' brings it"
+        raise Misconfigured(message, key="store")
+    if aws.table is None or aws.bucket is None:
+        missing = "table" if aws.table is None else "bucket"
+        raise Misconfigured("must be set where store is dynamodb", key=f"aws.{missing}")
+    return Table(aws.table, partial(client_of, aws.region, aws.endpoint_url))
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,11 +152,33 @@ class SessionStores:
 
 
 def open_sessions(settings: Settings, clock: Clock) -> SessionStores:
-    """Make the stores of sessions; nothing is opened before it is used."""
+    """Make the stores of sessions; nothing is opened before it is used.
+
+    Raises:
+        Misconfigured: as `open_stores`.
+    """
+    own = _open_own_sessions(settings, clock)
+    if settings.sessions.transcripts == "store":
+        return own
+    if settings.redis.url is None:
+        raise Misconfigured("must be set where sessions.transcripts is redis", key="redis.url")
+    connection = _connection(settings.redis.url.get_secret_value(), settings.redis.prefix)
+    from pinnace.core.adapters.redis.transcripts import RedisTranscripts  # noqa: PLC0415 - only what is asked for
+
+    async def close() -> None:
+        await connection.aclose()
+        await own.close()
+
+    return replace(own, transcripts=RedisTranscripts(connection, clock), close=close)
+
+
+def _open_own_sessions(settings: Settings, clock: Clock) -> SessionStores:
     from pinnace.core.adapters.local.workspaces import PackedWorkspaces  # noqa: PLC0415 - only what is asked for
 
     chosen = settings.sessions
     kept: dict[str, Any] = {"ignore": chosen.ignore, "limit": chosen.max_workspace_mb * 2**20}
+    if settings.store == "dynamodb":
+        return _open_aws_sessions(settings.aws, clock, kept)
     if settings.store == "memory":
         from pinnace.core.adapters.memory.blobs import MemoryBlobs  # noqa: PLC0415
         from pinnace.core.adapters.memory.sessions import MemorySessions  # noqa: PLC0415
@@ -131,6 +195,26 @@ def open_sessions(settings: Settings, clock: Clock) -> SessionStores:
     file = Database(settings.data_dir / "sessions.sqlite3", SESSION_TABLES)
     workspaces = PackedWorkspaces(LocalBlobs(settings.data_dir / "sessions"), **kept)
     return SessionStores(SqliteSessions(file), SqliteTranscripts(file, clock), workspaces, file.aclose)
+
+
+def _open_aws_sessions(aws: AwsSettings, clock: Clock, kept: dict[str, Any]) -> SessionStores:
+    from pinnace.core.adapters.dynamodb.sessions import DynamoSessions  # noqa: PLC0415 - only what is asked for
+    from pinnace.core.adapters.dynamodb.transcripts import DynamoTranscripts  # noqa: PLC0415
+    from pinnace.core.adapters.local.workspaces import PackedWorkspaces  # noqa: PLC0415
+    from pinnace.core.adapters.s3.blobs import S3Blobs  # noqa: PLC0415
+    from pinnace.core.adapters.s3.bucket import Bucket, client_of  # noqa: PLC0415
+
+    table = _table(aws)
+    bucket = Bucket(aws.bucket or "", partial(client_of, aws.region, aws.endpoint_url))
+    blobs = S3Blobs(bucket, SESSIONS)
+
+    async def close() -> None:
+        await bucket.aclose()
+        await table.aclose()
+
+    return SessionStores(
+        DynamoSessions(table), DynamoTranscripts(table, clock, blobs), PackedWorkspaces(blobs, **kept), close
+    )
 
 
 def open_access_log(settings: Settings, clock: Clock) -> AccessLog:

@@ -9,7 +9,7 @@ from http import HTTPStatus
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -23,15 +23,16 @@ from pinnace.core.errors import (
 from pinnace.core.model.run import Profile
 from pinnace.core.wire.anthropic.errors import RenderedError
 from pinnace.core.wire.openai.errors import render as render_for_openai
-from pinnace.handlers.access_record import record_of
 from pinnace.handlers.context import UNKNOWN, RequestContext, current
+from pinnace.handlers.recording import record
 from pinnace.handlers.services import Services
 from pinnace.handlers.whole import json_response
 
-access = logging.getLogger("pinnace.access")
 log = logging.getLogger("pinnace.http")
 
 PREFIXES = {"/sdk": Profile.AGENT, "/api": Profile.MESSAGES}
+#: The method of what comes over a WebSocket.
+SOCKET = "WEBSOCKET"
 #: The API's answers name an organization; a server has one.
 ORGANIZATION = "00000000-0000-4000-8000-000000000000"
 
@@ -43,13 +44,13 @@ class Border:
         self._app, self._services = app, services
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await self._pass_socket(scope, receive, send)
+            return
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        context = RequestContext(scope["method"], scope["path"], self._services.clock.monotonic())
-        headers = Headers(scope=scope)
-        context.identify(headers.get("x-request-id"))
-        context.user_agent = headers.get("user-agent")
+        context = self._context(scope, scope["method"])
         token = current.set(context)
         sender = _Sender(send, context, self._services)
         inner = _unprefixed(scope, context)
@@ -59,8 +60,24 @@ class Border:
             await self._fail(error, context, scope, receive, sender)
         finally:
             context.route = _route_of(inner)
-            self._record(context)
+            record(context, self._services)
             current.reset(token)
+
+    async def _pass_socket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """A socket lies under the same prefixes; each of its turns is a request of its own, and is recorded as one."""
+        context = self._context(scope, SOCKET)
+        token = current.set(context)
+        try:
+            await self._app(_unprefixed(scope, context), receive, send)
+        finally:
+            current.reset(token)
+
+    def _context(self, scope: Scope, method: str) -> RequestContext:
+        context = RequestContext(method, scope["path"], self._services.clock.monotonic())
+        headers = Headers(scope=scope)
+        context.identify(headers.get("x-request-id"))
+        context.user_agent = headers.get("user-agent")
+        return context
 
     async def _fail(
         self, given: Exception, context: RequestContext, scope: Scope, receive: Receive, sender: _Sender
@@ -74,35 +91,6 @@ class Border:
             await error_response(rendered)(scope, receive, sender)
         else:
             context.cut = True
-
-    def _record(self, context: RequestContext) -> None:
-        seconds = self._services.clock.monotonic() - context.began
-        outcome = context.outcome
-        fields = {
-            "method": context.method,
-            "path": context.path,
-            "status": context.status,
-            "milliseconds": round(seconds * 1000, 1),
-            "first_byte_milliseconds": None
-            if context.first_byte is None
-            else round((context.first_byte - context.began) * 1000, 1),
-            "bytes": context.sent,
-            "profile": context.profile,
-            "project": context.project,
-            "key": context.principal.key_id if context.principal else None,
-            "model": context.model,
-            "error": context.error,
-            "cut": context.cut,
-            "usage": dict(outcome.usage) if outcome else None,
-            "cost_microusd": outcome.cost_microusd if outcome else None,
-            "warm": outcome.warm if outcome else None,
-            "fallback": outcome.fallback if outcome else None,
-        }
-        access.info("request", extra={name: value for name, value in fields.items() if value is not None})
-        self._services.access_log.add(record_of(context, self._services.clock.now(), seconds))
-        self._services.metrics.request(context.route, context.status, seconds, context.error)
-        if outcome and context.profile:
-            self._services.metrics.used(context.profile, outcome)
 
 
 class _Sender:
@@ -173,7 +161,7 @@ def _rate_headers(context: RequestContext, now: float) -> dict[str, str]:
     return headers
 
 
-def context_of(_request: Request) -> RequestContext:
+def context_of(_request: HTTPConnection) -> RequestContext:
     """What is known of the request being served."""
     context = current.get()
     if context is None:

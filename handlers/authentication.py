@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection
 
 from pinnace.core.errors import InvalidRequest, PermissionRefused
 from pinnace.core.model.access import Principal, Scope
 from pinnace.core.model.run import Profile
 from pinnace.core.settings import Settings
 from pinnace.handlers._http import context_of
+from pinnace.handlers.context import RequestContext
 from pinnace.handlers.services import Services
 
 
-async def authenticate(request: Request, services: Services, scope: Scope | None = None) -> Principal:
+async def authenticate(request: HTTPConnection, services: Services, scope: Scope | None = None) -> Principal:
     """Find out who calls, note whose project it is, and refuse who may not do this.
 
     The key comes as `Authorization: Bearer` or as `x-api-key`.
@@ -21,16 +22,26 @@ async def authenticate(request: Request, services: Services, scope: Scope | None
         Unauthenticated: there is no key, or it is not good.
         PermissionRefused: the key is not good for `scope`.
     """
-    context = context_of(request)
-    given = request.headers.get("x-api-key") or _bearer(request.headers.get("authorization", ""))
-    context.principal = principal = await services.access.authenticate(given or None)
+    return await recognize(key_of(request), context_of(request), services, scope)
+
+
+def key_of(request: HTTPConnection) -> str | None:
+    """The key in a request's headers."""
+    return request.headers.get("x-api-key") or _bearer(request.headers.get("authorization", "")) or None
+
+
+async def recognize(
+    secret: str | None, context: RequestContext, services: Services, scope: Scope | None = None
+) -> Principal:
+    """Find out whose key this is, as `authenticate` does."""
+    context.principal = principal = await services.access.authenticate(secret)
     context.project = principal.project_id
     if scope is not None and not principal.may(scope):
         raise PermissionRefused(f"This key is not good for {scope.value}; it needs the scope {scope.value!r}.")
     return principal
 
 
-async def authenticate_operator(request: Request, services: Services) -> Principal:
+async def authenticate_operator(request: HTTPConnection, services: Services) -> Principal:
     """Find out who calls, and refuse the keys of projects: what the server tells of itself is not for its tenants.
 
     Raises:
@@ -43,7 +54,7 @@ async def authenticate_operator(request: Request, services: Services) -> Princip
     return principal
 
 
-def profile_of(request: Request, settings: Settings, principal: Principal) -> Profile:
+def profile_of(request: HTTPConnection, settings: Settings, principal: Principal) -> Profile:
     """The profile of a request: its header, else its base URL's prefix, else its key's, else the configured default.
 
     Raises:

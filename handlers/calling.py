@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import orjson
-from starlette.requests import Request
+from starlette.requests import HTTPConnection
 
 from pinnace.core.errors import InvalidRequest
 from pinnace.core.model.access import Principal
@@ -26,7 +26,11 @@ LONGEST_KEY = 255
 
 
 def call_for(
-    request: Request, services: Services, principal: Principal, body: Mapping[str, Any], number: int | None = None
+    request: HTTPConnection,
+    services: Services,
+    principal: Principal,
+    body: Mapping[str, Any],
+    number: int | None = None,
 ) -> Call:
     """The call that a request with this Messages body makes; `number` tells the calls of one request apart.
 
@@ -95,7 +99,7 @@ def _tell(context: RequestContext, receipt: Receipt) -> None:
         context.headers["idempotent-replayed"] = "true"
 
 
-def cache_use(request: Request, *, enabled: bool) -> CacheUse:
+def cache_use(request: HTTPConnection, *, enabled: bool) -> CacheUse:
     """Whether the cache is used: as the header says, else as the setting does.
 
     Raises:
@@ -108,7 +112,7 @@ def cache_use(request: Request, *, enabled: bool) -> CacheUse:
         raise InvalidRequest("must be 'on', 'off' or 'refresh'", path="x-pinnace-cache") from None
 
 
-def idempotency_key(request: Request, number: int | None) -> str | None:
+def idempotency_key(request: HTTPConnection, number: int | None) -> str | None:
     """The request's `Idempotency-Key`; each call of a request has one of its own.
 
     Raises:
@@ -122,12 +126,18 @@ def idempotency_key(request: Request, number: int | None) -> str | None:
     return given if number is None else f"{given}#{number}"
 
 
-def session_id(request: Request) -> str | None:
-    """The session that a call is a turn of."""
-    return request.headers.get("x-session-id")
+def session_id(request: HTTPConnection) -> str | None:
+    """The session that a call is a turn of; a header that is UTF-8 is read as that, so that paths name the same one."""
+    given = request.headers.get("x-session-id")
+    if given is None or given.isascii():
+        return given
+    try:
+        return given.encode("latin-1").decode()
+    except UnicodeDecodeError:
+        return given
 
 
-def session_wait(request: Request, longest: float) -> float:
+def session_wait(request: HTTPConnection, longest: float) -> float:
     """The seconds that a call waits for another one of its session.
 
     Raises:
@@ -143,7 +153,7 @@ def session_wait(request: Request, longest: float) -> float:
     return seconds
 
 
-async def with_defaults(request: Request, services: Services, principal: Principal, raw: bytes) -> bytes:
+async def with_defaults(request: HTTPConnection, services: Services, principal: Principal, raw: bytes) -> bytes:
     """A body with what its session says and it does not."""
     name = session_id(request)
     defaults = {} if name is None else await services.calls.sessions.defaults(principal.project_id, name)
@@ -156,13 +166,13 @@ async def with_defaults(request: Request, services: Services, principal: Princip
     return orjson.dumps({**defaults, **given}) if isinstance(given, dict) else raw
 
 
-def betas(request: Request) -> tuple[str, ...]:
+def betas(request: HTTPConnection) -> tuple[str, ...]:
     """The values of `anthropic-beta`, which may come as a list, as several headers, or as both."""
     values = ",".join(request.headers.getlist("anthropic-beta")).split(",")
     return tuple(dict.fromkeys(value.strip() for value in values if value.strip()))
 
 
-def message_mode(request: Request, default: MessageMode) -> MessageMode:
+def message_mode(request: HTTPConnection, default: MessageMode) -> MessageMode:
     """How the agent's steps show.
 
     Raises:

@@ -99,7 +99,12 @@ def document(version: str) -> dict[str, Any]:
         schemas[shape.__name__] = schema
     return {
         "openapi": "3.1.0",
-        "info": {"title": "pinnace", "version": version, "summary": "Claude Code as an HTTP API."},
+        "info": {
+            "title": "pinnace",
+            "version": version,
+            "summary": "Claude Code as an HTTP API.",
+            "description": "`WS /v1/stream` is not here, because OpenAPI has no words for a WebSocket; docs/websocket.md has.",
+        },
         "security": [{"key": []}, {"bearer": []}],
         "paths": _paths(),
         "components": {

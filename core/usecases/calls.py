@@ -170,7 +170,7 @@ class Calls:
         inner = messages.Receipt()
         try:
             talking = messages.converse(self.runner, run, call.mode, inner, toll, session)
-            async with contextlib.aclosing(talking) as events:
+            async with toll or contextlib.nullcontext(), contextlib.aclosing(talking) as events:
                 async for event in events:
                     yield event
         finally:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import uuid as uuids
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pinnace.core.errors import Conflicted, InvalidRequest, NotFound
+from pinnace.core.errors import Conflicted, InvalidRequest, NotFound, StoreFailed
 from pinnace.core.model.run import Profile
 from pinnace.core.model.sessions import LONGEST_ID, Session, WorkspaceFile, overtaken
 from pinnace.core.ports import AgentRunner, Clock, Sessions, Transcripts, Workspaces
 from pinnace.core.usecases.cancelling import surely
 from pinnace.core.usecases.turns import LEASE, OpenSession, entries_of, key_of
 from pinnace.core.wire.transcripts import Said, forked, said
+
+log = logging.getLogger("pinnace.session")
 
 #: Seconds between two renewals of a lease.
 RENEWAL = 10.0
@@ -83,7 +86,8 @@ class SessionBook:
             if present is not None:
                 await self.drop(present)
             now = self.clock.now()
-            made = Session(project_id, session_id, uuids.uuid4().hex, now, now, **{"ttl": self.ttl} | fields)
+            given: dict[str, Any] = {"ttl": self.ttl, **fields}
+            made = Session(project_id, session_id, uuids.uuid4().hex, now, now, **given)
             if await self.sessions.add(made):
                 return made
 
@@ -223,8 +227,11 @@ class SessionBook:
     async def _renew(self, held: OpenSession) -> None:
         while True:
             await asyncio.sleep(RENEWAL)
-            if not await self.sessions.renew(held.session, self.clock.now() + LEASE):
-                return
+            try:
+                if not await self.sessions.renew(held.session, self.clock.now() + LEASE):
+                    return
+            except StoreFailed:
+                log.warning("a session could not be held longer; trying again")
 
     async def _forget(self, session: Session) -> None:
         if session.transcript is not None:

@@ -34,15 +34,20 @@ from pinnace.handlers.projects import Projects
 from pinnace.handlers.routing import Routing
 from pinnace.handlers.services import Services
 from pinnace.handlers.sessions import SessionEndpoints
+from pinnace.handlers.stream import Stream
 from pinnace.handlers.system import System
 from pinnace.handlers.usage import Usage
+from pinnace.handlers.websocket.open_sockets import OpenSockets
 
 #: Seconds that alerts on their way may take when the server stops.
 FAREWELL = 5.0
 
 
-def compose(settings: Settings, ports: Ports | None = None) -> ASGIApp:
-    """Make the app. Nothing is started: the pool starts with the lifespan, or with the first call where there is none."""
+def compose(settings: Settings, ports: Ports | None = None, sockets: OpenSockets | None = None) -> ASGIApp:
+    """Make the app. Nothing is started: the pool starts with the lifespan, or with the first call where there is none.
+
+    By `sockets` a host asks the open WebSockets to end.
+    """
     given = ports or wire(settings)
     services = make_services(settings, given)
 
@@ -66,6 +71,7 @@ def compose(settings: Settings, ports: Ports | None = None) -> ASGIApp:
     handlers = (
         Messages(services),
         Chat(services),
+        Stream(services, sockets or OpenSockets()),
         SessionEndpoints(services),
         Batches(services),
         Models(services),

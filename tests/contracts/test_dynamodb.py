@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from pinnace.core.adapters.dynamodb.ledger import DynamoLedger
 from pinnace.core.adapters.dynamodb.limiter import DynamoLimiter
 from pinnace.core.adapters.dynamodb.recent import Recent
 from pinnace.core.adapters.dynamodb.session import ATTEMPTS, Session
-from pinnace.core.adapters.dynamodb.table import Table
+from pinnace.core.adapters.dynamodb.table import Table, create_table
 from pinnace.core.adapters.dynamodb.usage import DynamoUsageStore
 from pinnace.core.errors import BudgetExceeded, RateLimited, StoreFailed
 from pinnace.core.model.access import Key, Project
@@ -278,3 +279,29 @@ def test_what_was_remembered_longest_ago_is_forgotten() -> None:
     for number, name in enumerate("abac"):
         recent.put(name, number)
     assert [recent.get(name) for name in "abc"] == [2, None, 3]
+
+
+def test_the_page_makes_the_table_that_the_tests_do() -> None:
+    made: dict[str, Any] = {}
+
+    class Noting:
+        def create_table(self, **request: Any) -> None:
+            made.update(request)
+
+    create_table(cast("DynamoDBClient", Noting()), "pinnace")
+    page = (Path(__file__).resolve().parents[2] / "docs" / "dynamodb.md").read_text()
+    block = next(found for found in page.split("```") if "create-table" in found)
+    words = shlex.split(block.replace("\\\n", " ").splitlines()[1])
+    options: dict[str, list[Any]] = {}
+    for word in words[3:]:
+        if word.startswith("--"):
+            options[word] = []
+        else:
+            pairs = [pair.split("=") for pair in word.split(",")] if "=" in word else None
+            options[list(options)[-1]].append(dict(pairs) if pairs else word)
+    assert options == {
+        "--table-name": ["pinnace"],
+        "--billing-mode": [made["BillingMode"]],
+        "--attribute-definitions": made["AttributeDefinitions"],
+        "--key-schema": made["KeySchema"],
+    }

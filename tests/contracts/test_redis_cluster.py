@@ -15,9 +15,11 @@ from redis.crc import key_slot
 from redis_server import BOUND, redis_server
 from served import free_port
 
+from pinnace.core.adapters.clock import SystemClock
 from pinnace.core.adapters.redis.answers import RedisAnswerStore
 from pinnace.core.adapters.redis.connection import Connection
 from pinnace.core.adapters.redis.limiter import RedisLimiter
+from pinnace.core.adapters.redis.transcripts import RedisTranscripts
 from pinnace.core.errors import RateLimited, StoreFailed
 from pinnace.core.model.answers import AnswerId, AnswerKind, KeptAnswer
 from pinnace.core.model.limits import Lease, Take
@@ -95,4 +97,21 @@ async def test_what_is_taken_under_several_names_is_refused_in_a_cluster(cluster
     connection = Connection(cluster, "test")
     with pytest.raises(StoreFailed):
         await RedisLimiter(connection).enter([Take(name, "requests", 2, 1) for name in "abc"], NOW)
+    await connection.aclose()
+
+
+async def test_transcripts_are_kept_in_a_cluster(cluster: str) -> None:
+    connection = Connection(cluster, "test")
+    transcripts, projects = RedisTranscripts(connection, SystemClock()), [f"p{number}" for number in range(10)]
+
+    async def write(project: str) -> None:
+        for subpath in ("", "subagents/agent-1"):
+            key = {"project_key": project, "session_id": "s", "subpath": subpath}
+            await transcripts.append(key, [{"uuid": "1"}], fence=1)
+            assert await transcripts.load(key) == [{"uuid": "1"}]
+        assert len(await transcripts.list_sessions(project)) == 1
+        await transcripts.delete({"project_key": project, "session_id": "s"})
+        assert await transcripts.list_sessions(project) == []
+
+    await asyncio.gather(*map(write, projects))
     await connection.aclose()

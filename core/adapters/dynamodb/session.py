@@ -10,7 +10,17 @@ import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pinnace.core.adapters.dynamodb.items import Action, Change, ConditionFailed, Item, Where, item_from, key_of, wire
+from pinnace.core.adapters.dynamodb.items import (
+    Action,
+    Change,
+    ConditionFailed,
+    Item,
+    Value,
+    Where,
+    item_from,
+    key_of,
+    wire,
+)
 from pinnace.core.errors import StoreFailed
 
 if TYPE_CHECKING:
@@ -22,9 +32,13 @@ ATTEMPTS = 12
 _FIRST_WAIT, _LONGEST_WAIT = 0.01, 1.0
 #: What one BatchGetItem takes, and what one TransactGetItems takes everywhere: DynamoDB 100, moto 25.
 _MOST_READ, _MOST_AT_ONE_MOMENT = 100, 25
+#: What one BatchWriteItem takes.
+_MOST_WRITTEN = 25
 _BUSY = {
     "ProvisionedThroughputExceeded",
+    "ProvisionedThroughputExceededException",
     "ThrottlingError",
+    "ThrottlingException",
     "TransactionConflict",
     "TransactionConflictException",
     "TransactionInProgressException",
@@ -75,6 +89,7 @@ class Session:
         between: tuple[str, str] | None = None,
         limit: int | None = None,
         latest_first: bool = False,
+        only_keys: bool = False,
     ) -> list[Item]:
         """Read the items of a `pk` by their `sk`, as many round trips as they have megabytes."""
         request: dict[str, Any] = {
@@ -86,6 +101,8 @@ class Session:
             "ConsistentRead": True,
             "ScanIndexForward": not latest_first,
         }
+        if only_keys:
+            request["ProjectionExpression"] = "pk, sk"
         found: list[Item] = []
         while limit is None or len(found) < limit:
             if limit is not None:
@@ -96,6 +113,15 @@ class Session:
                 break
             request["ExclusiveStartKey"] = page["LastEvaluatedKey"]
         return found
+
+    def put_many(self, items: Mapping[Where, Mapping[str, Value]]) -> None:
+        """Write new items, each at its own moment; nobody must name them yet."""
+        puts = [{"PutRequest": {"Item": key_of(where) | wire(values)}} for where, values in items.items()]
+        self._write_many(puts)
+
+    def delete_many(self, wheres: Sequence[Where]) -> None:
+        """Drop the items that are there, each at its own moment."""
+        self._write_many([{"DeleteRequest": {"Key": key_of(where)}} for where in wheres])
 
     def change(self, change: Change) -> Item:
         """Change one item, and give it as it is afterwards.
@@ -153,6 +179,19 @@ class Session:
         items = answer["Responses"].get(self._table, [])
         return [item_from(attributes) for attributes in items], answer.get("UnprocessedKeys")
 
+    def _write_many(self, requests: Sequence[Any]) -> None:
+        for begin in range(0, len(requests), _MOST_WRITTEN):
+            pending: Any = {self._table: requests[begin : begin + _MOST_WRITTEN]}
+            for _ in self.attempts():
+                pending = self._write_some(pending)
+                if not pending:
+                    break
+
+    def _write_some(self, wanted: Any) -> Any:
+        """Write what DynamoDB is ready to take at once; gives what to ask for again."""
+        answer = self._ask("BatchWriteItem", lambda: self._client.batch_write_item(RequestItems=wanted))
+        return answer.get("UnprocessedItems")
+
     def _ask(self, operation: str, call: Callable[[], T]) -> T:
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - heavy, and needed here alone
 
@@ -165,15 +204,16 @@ class Session:
                 if failed:
                     raise ConditionFailed(failed) from error
                 if not _is_busy(error.response):
-                    raise StoreFailed("The server's store refuses the request.") from error
+                    raise StoreFailed(f"The server's store refuses the request ({_code(error.response)}).") from error
             except BotoCoreError as error:
-                raise StoreFailed("The server's store cannot be reached at the moment.") from error
+                # Such as NoCredentialsError, which whoever starts a server must be told.
+                raise StoreFailed(f"The server's store cannot be reached ({type(error).__name__}).") from error
         raise AssertionError("attempts() ends by raising")
 
 
 def _failed_conditions(response: Mapping[str, Any]) -> dict[int, Item]:
     """What was there where a condition failed, by the number of the action."""
-    if response["Error"]["Code"] == "ConditionalCheckFailedException":
+    if _code(response) == "ConditionalCheckFailedException":
         return {0: item_from(response.get("Item", {}))}
     return {
         number: item_from(reason.get("Item", {}))
@@ -184,4 +224,9 @@ def _failed_conditions(response: Mapping[str, Any]) -> dict[int, Item]:
 
 def _is_busy(response: Mapping[str, Any]) -> bool:
     codes = {reason.get("Code") for reason in response.get("CancellationReasons", ())}
-    return not _BUSY.isdisjoint({response["Error"]["Code"], *codes})
+    return not _BUSY.isdisjoint({_code(response), *codes})
+
+
+def _code(response: Mapping[str, Any]) -> str:
+    code: str = response["Error"]["Code"]
+    return code

@@ -111,13 +111,13 @@ class Table:
                 try:
                     self._client = self._connect()
                 except BotoCoreError as error:
-                    raise StoreFailed("The server's store cannot be reached at the moment.") from error
+                    raise StoreFailed(f"The server's store cannot be reached ({type(error).__name__}).") from error
                 self._session = Session(self._client, self._name, self._observe, self._sleep)
             return self._session
 
 
 def create_table(client: DynamoDBClient, name: str) -> None:
-    """Make an empty table in an emulator; in an account, the template of the deployment makes it."""
+    """Make an empty table that is paid by the request."""
     client.create_table(
         TableName=name,
         BillingMode="PAY_PER_REQUEST",

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from pinnace.core.adapters.blob_names import checked
 from pinnace.core.errors import StoreFailed
 
 T = TypeVar("T")
@@ -54,16 +55,14 @@ class LocalBlobs:
         await _in_thread(work)
 
     def _place(self, name: str) -> Path:
-        place = self._root / name
-        # Names are the server's own; one that is not must not reach anything.
-        if not name or any(part in ("", ".", "..") for part in name.split("/")):
-            raise ValueError(f"{name!r} is no name of a blob")
-        return place
+        return self._root / checked(name)
 
     def _put(self, name: str, source: Path) -> None:
         place, part = self._place(name), self._unfinished / secrets.token_hex(8)
         try:
-            part.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # The root alone decides who may look: what `parents` makes has the system's own mode.
+            self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            part.parent.mkdir(mode=0o700, exist_ok=True)
             shutil.copyfile(source, part)
             with part.open("rb") as written:
                 os.fsync(written.fileno())

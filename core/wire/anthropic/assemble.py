@@ -64,6 +64,10 @@ class MessageAssembler:
                 message["model"] = block["to"]["model"]
         return message
 
+    def block(self, index: int) -> dict[str, Any]:
+        """Give one block as far as it has come."""
+        return self._blocks[index].value()
+
     def _finish(self, event: Mapping[str, Any]) -> None:
         if self._message is None:
             raise ValueError("message_delta came before message_start")

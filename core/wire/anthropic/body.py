@@ -20,11 +20,12 @@ MAX_INTEGER = 2**53 - 1
 _PERHAPS_AN_INTEGER = 2.0**63
 
 
-def parse_object(raw: bytes) -> dict[str, Any]:
+def parse_object(raw: bytes, noun: str = "body") -> dict[str, Any]:
     """Parse a body.
 
     Args:
         raw: The bytes as they came.
+        noun: What its sender calls it.
 
     Returns:
         The object, with every value as the caller wrote it.
@@ -36,14 +37,14 @@ def parse_object(raw: bytes) -> dict[str, Any]:
         body = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
         place = f"(line {error.lineno}, column {error.colno})"
-        raise InvalidRequest(f"The body is not valid JSON: {error.msg} {place}") from None
+        raise InvalidRequest(f"The {noun} is not valid JSON: {error.msg} {place}") from None
     if type(body) is not dict:
-        raise InvalidRequest("The body must be a JSON object")
-    _check_values(body, raw)
+        raise InvalidRequest(f"The {noun} must be a JSON object")
+    _check_values(body, raw, noun)
     return body
 
 
-def _check_values(body: dict[str, Any], raw: bytes) -> None:
+def _check_values(body: dict[str, Any], raw: bytes, noun: str) -> None:
     level: list[Any] = [body]
     suspicious = False
     for _ in range(MAX_DEPTH):
@@ -52,7 +53,7 @@ def _check_values(body: dict[str, Any], raw: bytes) -> None:
         if not level:
             break
     if level:
-        raise InvalidRequest(f"The body is nested too deeply: at most {MAX_DEPTH} levels are allowed")
+        raise InvalidRequest(f"The {noun} is nested too deeply: at most {MAX_DEPTH} levels are allowed")
     if suspicious:
         # The standard library keeps integers of any size whole; it is slow, and this is rare.
         _refuse_wide_integers(json.loads(raw))

@@ -20,7 +20,7 @@ Event = dict[str, Any]
 
 
 #: Counts that the API has in inner objects of its `usage`.
-_FOR_PRICES = frozenset(["cache_creation_1h_input_tokens", "web_search_requests"])
+FOR_PRICES = frozenset(["cache_creation_1h_input_tokens", "web_search_requests"])
 
 
 class StepFolder:
@@ -50,7 +50,7 @@ class StepFolder:
 
     def finish(self, outcome: Outcome, stop_reason: str | None = None) -> Iterator[Event]:
         """End the message with the usage and the cost of the whole run."""
-        usage: dict[str, Any] = {name: count for name, count in outcome.usage.items() if name not in _FOR_PRICES}
+        usage: dict[str, Any] = {name: count for name, count in outcome.usage.items() if name not in FOR_PRICES}
         usage["cost_usd"] = outcome.cost_microusd / 1_000_000
         delta = self._stop | ({"stop_reason": stop_reason} if stop_reason else {})
         yield {"type": "message_delta", "delta": delta, "usage": usage}

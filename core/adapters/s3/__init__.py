@@ -1,0 +1,1 @@
+"""The files of many machines: one S3 bucket; `bucket` reaches it, `blobs` keeps files in it."""

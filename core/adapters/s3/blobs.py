@@ -1,0 +1,96 @@
+"""Knows how files are kept in S3; see `pinnace.core.ports.Blobs` for what it promises.
+
+`put` is one request up to 8 MiB and a multipart upload beyond, `get` is two (how large it is, and the file), `copy` is two,
+`delete` one, and `delete_all` is two for 1,000 files. S3 shows a file that was written at once, and never a part of it.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pinnace.core.adapters.blob_names import checked
+from pinnace.core.adapters.s3.bucket import PARTS, Bucket
+from pinnace.core.errors import StoreFailed
+
+if TYPE_CHECKING:
+    from boto3.s3.transfer import TransferConfig
+    from types_boto3_s3 import S3Client
+    from types_boto3_s3.type_defs import ObjectIdentifierTypeDef
+
+#: What one DeleteObjects takes.
+AT_ONCE = 1_000
+
+
+class S3Blobs:
+    """`Blobs` in a bucket, under `prefix`."""
+
+    def __init__(self, bucket: Bucket, prefix: str) -> None:
+        self._bucket, self._prefix = bucket, checked(prefix)
+
+    async def put(self, name: str, source: Path) -> None:
+        key = self._key(name)
+        await self._bucket.run(
+            lambda client: client.upload_file(str(source), self._bucket.name, key, Config=_transfer())
+        )
+
+    async def get(self, name: str, target: Path) -> bool:
+        from botocore.exceptions import ClientError  # noqa: PLC0415 - heavy, and not every host has it
+
+        key = self._key(name)
+
+        def work(client: S3Client) -> bool:
+            try:
+                client.download_file(self._bucket.name, key, str(target), Config=_transfer())
+            except ClientError as error:
+                # There is no body in an answer to HEAD that could say `NoSuchKey`.
+                if error.response.get("Error", {}).get("Code") not in {"404", "NoSuchKey"}:
+                    raise
+                return False
+            return True
+
+        return await self._bucket.run(work)
+
+    async def copy(self, source: str, target: str) -> None:
+        there, here = self._key(source), self._key(target)
+        await self._bucket.run(
+            lambda client: client.copy(
+                {"Bucket": self._bucket.name, "Key": there}, self._bucket.name, here, Config=_transfer()
+            )
+        )
+
+    async def delete(self, name: str) -> None:
+        key = self._key(name)
+        await self._bucket.run(lambda client: client.delete_object(Bucket=self._bucket.name, Key=key))
+
+    async def delete_all(self, prefix: str) -> None:
+        begins = f"{self._key(prefix)}/"
+
+        def work(client: S3Client) -> None:
+            pages = client.get_paginator("list_objects_v2").paginate(
+                Bucket=self._bucket.name, Prefix=begins, PaginationConfig={"PageSize": AT_ONCE}
+            )
+            for page in pages:
+                keys: list[ObjectIdentifierTypeDef] = [
+                    {"Key": found.get("Key", "")} for found in page.get("Contents", ())
+                ]
+                if keys:
+                    self._delete(client, keys)
+
+        await self._bucket.run(work)
+
+    def _delete(self, client: S3Client, keys: list[ObjectIdentifierTypeDef]) -> None:
+        answer = client.delete_objects(Bucket=self._bucket.name, Delete={"Objects": keys, "Quiet": True})
+        if answer.get("Errors"):
+            raise StoreFailed("The server's store of files did not delete all that it should.")
+
+    def _key(self, name: str) -> str:
+        return f"{self._prefix}/{checked(name)}"
+
+
+@cache
+def _transfer() -> TransferConfig:
+    from boto3.s3.transfer import TransferConfig  # noqa: PLC0415
+
+    return TransferConfig(max_concurrency=PARTS, preferred_transfer_client="classic")
