@@ -168,7 +168,7 @@ class Talk:
             await turn.refuse(Conflicted("Another turn is running on this socket; wait for its end, or cancel it."))
         else:
             self._turn = turn
-            turn.begin()
+            await turn.begin()
 
     async def _cancel(self, cancel: Cancel) -> None:
         turn = self._turn

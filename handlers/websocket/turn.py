@@ -61,10 +61,12 @@ class Turn:
         """Whether its last frame is said."""
         return self._task is None or self._task.done()
 
-    def begin(self) -> None:
+    async def begin(self) -> None:
         """Start it."""
         self.running = True
         self._task = asyncio.create_task(self._run())
+        # A task that is cancelled before its first step never takes one, and nobody would hear how the turn ended.
+        await asyncio.sleep(0)
 
     async def refuse(self, error: PinnaceError) -> None:
         """Say why it does not run."""

@@ -38,9 +38,9 @@ def kinds(frames: list[Frame]) -> list[str]:
     return [frame["type"] for frame in frames]
 
 
-def records(served: Served, logger: str = "pinnace.access") -> list[dict[str, Any]]:
+def records(served: Served) -> list[dict[str, Any]]:
     lines = [json.loads(line) for line in served.log().splitlines() if line.startswith("{")]
-    return [line for line in lines if line["logger"] == logger]
+    return [line for line in lines if line["logger"] == "pinnace.access"]
 
 
 @pytest.mark.parametrize("prefix", ["/api", "/sdk"])
@@ -279,6 +279,7 @@ def test_a_turn_is_recorded_as_a_request(managed: Tenancy, key: str) -> None:
             pass
         talk.say("cancel")
         talk.rest()
+    served.wait_until(lambda: any(record.get("client_request_id") == "mine-2" for record in records(served)))
     by_id = {record["request_id"]: record for record in records(served)}
     good = by_id[answered[0]["request_id"]]
     assert (good["method"], good["path"], good["status"]) == ("WEBSOCKET", "/v1/stream", 200)

@@ -218,14 +218,14 @@ def test_a_server_that_stops_lets_a_turn_end_and_says_goodbye(own_directory: Pat
             waiting.start()
             began = time.monotonic()
             own.child.send_signal(signal.SIGTERM)
-            waiting.join(1)
+            waiting.join(5)
             assert closed == [1001]
             frames = busy.rest()
             assert (frames[-1]["type"], said(frames)) == ("done", "late")
             assert busy.closed() == 1001
             assert own.child.wait(10) == 0
             silent.close()
-        assert time.monotonic() - began < 6
+        assert time.monotonic() - began < 9
 
 
 def test_a_turn_that_outlasts_the_end_is_told_so(own_directory: Path, upstream: Upstream) -> None:

@@ -150,6 +150,15 @@ async def test_a_turn(harbour: Harbour) -> None:
     assert await kinds_until_last(client) == ["start", "token", "done"]
 
 
+async def test_a_turn_that_is_cancelled_at_once_ends_too(harbour: Harbour) -> None:
+    client = harbour.client(x_api_key=KEY)
+    client.say(type="chat", model=MODEL, prompt="Ahoy", id="one")
+    client.say(type="cancel", id="one")
+    assert await client.hear() == {"type": "cancelled", "id": "one", "usage": {}, "cost_usd": "0.000000"}
+    client.say(type="chat", model=MODEL, prompt="Ahoy")
+    assert await kinds_until_last(client) == ["start", "token", "done"]
+
+
 async def test_an_error_of_our_own_is_not_told_and_ends_the_turn_alone(
     harbour: Harbour, caplog: pytest.LogCaptureFixture
 ) -> None:
