@@ -13,7 +13,7 @@ compile = $(bin)/uv pip compile --quiet --no-config --upgrade --universal --pyth
 	--no-header --no-annotate --no-emit-index-url --no-emit-find-links
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test check format bench test-lambda test-dynamodb test-clients lock clean
+.PHONY: help venv demo test check format bench test-lambda test-stores test-dynamodb test-clients lock clean
 .SILENT:
 
 help:
@@ -24,6 +24,7 @@ help:
 	echo 'make format         write the formatting that check asks for'
 	echo 'make bench          the benchmarks'
 	echo 'make test-lambda    the tests that need the emulator of the Lambda runtime'
+	echo 'make test-stores    the tests of stores that are a server of their own: Redis, DynamoDB and S3 on emulators'
 	echo 'make test-dynamodb  the contracts of the stores against DynamoDB Local; needs java and mvn'
 	echo 'make test-clients   the tests that drive clients of other frameworks and languages; with node where it is'
 	echo 'make lock           resolve the lock files again'
@@ -44,7 +45,7 @@ demo: $(installed)
 
 # Not `-n auto`: where psutil is installed, that counts the machine's cores, not those that this process may use.
 test: $(installed)
-	$(bin)/pytest -n "$$(nproc 2>/dev/null || echo auto)" -m 'not lambda and not dynamodb and not clients' --cov --cov-report=term $(PYTEST_ARGS)
+	$(bin)/pytest -n "$$(nproc 2>/dev/null || echo auto)" -m 'not lambda and not dynamodb and not clients and not stores' --cov --cov-report=term $(PYTEST_ARGS)
 
 check: $(installed)
 	$(bin)/ruff format --check --quiet . || { echo 'make format writes what ruff format asks for' >&2; exit 1; }
@@ -59,6 +60,10 @@ format: $(installed)
 
 bench: $(installed)
 	$(bin)/python -m benchmarks.run $(BENCH_ARGS)
+
+# They need Python alone too, and would take the tests above beyond five minutes.
+test-stores: $(installed)
+	$(bin)/pytest -n "$$(nproc 2>/dev/null || echo auto)" -m stores $(PYTEST_ARGS) tests/contracts tests/e2e
 
 # pytest answers 5 where no test has the marker, which is no failure of these.
 test-lambda: $(installed)

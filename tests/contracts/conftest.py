@@ -10,6 +10,18 @@ import session_stores
 from session_stores import SessionStores
 from stores import KINDS, SHARED, Stores, keepers
 
+#: Stores that are a server of their own, an emulator's or a real one: `make test-stores` runs their tests.
+SERVED = ("dynamodb", "redis", "s3")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.parent.name == "contracts":
+            parameters = getattr(item, "callspec", None)
+            kinds = list(parameters.params.values()) if parameters else []
+            if item.path.stem.removeprefix("test_").startswith(SERVED) or any(kind in SERVED for kind in kinds):
+                item.add_marker(pytest.mark.stores)
+
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     for fixture in {"kept", "fresh"}.intersection(metafunc.fixturenames):

@@ -25,6 +25,8 @@ REGION, TABLE, BUCKET = "eu-central-1", "pinnace", "pinnace-files"
 ID, SECRET = "AKIAEXAMPLEOFPINNACE", "a secret of the cloud"
 USED = f"::usage {json.dumps({'input_tokens': 20, 'output_tokens': 80})}\n::text aye"
 
+pytestmark = pytest.mark.stores
+
 
 @dataclass(frozen=True)
 class Fleet:

@@ -19,6 +19,8 @@ from pinnace.testing.upstream import Upstream
 
 PASSWORD = "s3cret"
 
+pytestmark = pytest.mark.stores
+
 
 @dataclass(frozen=True)
 class Fleet:

@@ -131,6 +131,12 @@ def test_the_access_log_names_key_project_and_cost(managed: Tenancy) -> None:
     project_id = managed.project()
     made = managed.key(project_id)
     answer: httpx.Response = managed.ask(made["key"], USED)
-    records = [json.loads(line) for line in managed.served.log().splitlines() if answer.headers["request-id"] in line]
-    (record,) = [record for record in records if record["logger"] == "pinnace.access"]
+
+    def records() -> list[dict[str, Any]]:
+        lines = [line for line in managed.served.log().splitlines() if answer.headers["request-id"] in line]
+        return [record for record in map(json.loads, lines) if record["logger"] == "pinnace.access"]
+
+    # It is written once the answer is out.
+    managed.served.wait_until(lambda: bool(records()))
+    (record,) = records()
     assert (record["project"], record["key"], record["cost_microusd"]) == (project_id, made["id"], 400)
