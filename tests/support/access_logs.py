@@ -6,9 +6,10 @@ import asyncio
 import sys
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from clocks import HandClock
 
 from pinnace.core.adapters.duckdb.access_log import DuckAccessLog
 from pinnace.core.adapters.memory.access_log import MemoryAccessLog
@@ -26,25 +27,12 @@ TOKENS = {
 }
 
 
-@dataclass
-class HandClock:
-    """A clock that a test turns by hand."""
-
-    at: float = NOON
-
-    def now(self) -> float:
-        return self.at
-
-    def monotonic(self) -> float:
-        return self.at
-
-
 def in_memory(_place: Path) -> AccessLog:
     return MemoryAccessLog()
 
 
 def in_files(place: Path) -> AccessLog:
-    return DuckAccessLog(place, HandClock(), days=30)
+    return DuckAccessLog(place, HandClock(NOON), days=30)
 
 
 KINDS: dict[str, Callable[[Path], AccessLog]] = {"memory": in_memory, "duckdb": in_files}

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Any
 
+from clocks import HandClock
+
 from pinnace.core.adapters.local.workspaces import PackedWorkspaces
 from pinnace.core.adapters.memory.answers import MemoryAnswerStore
 from pinnace.core.adapters.memory.blobs import MemoryBlobs
@@ -38,16 +40,6 @@ USED = {"input_tokens": 5, "output_tokens": 2}
 #: What a run says: an event, an error to raise, or None to wait for ever.
 Line = dict[str, Any] | Exception | None
 SAID: tuple[Line, ...] = ({"type": "message_start"}, {"type": "content_block_delta"}, {"type": "message_stop"})
-
-
-class FixedClock:
-    """A clock that stands still."""
-
-    def now(self) -> float:
-        return 1_795_255_200.0
-
-    def monotonic(self) -> float:
-        return 0.0
 
 
 class TenAToken:
@@ -242,7 +234,7 @@ class House:
 def build_house() -> House:
     journal: list[str] = []
     runner, limiter = SaidRunner(journal), NotingLimiter(journal)
-    ledger, usage, clock = NotingLedger(journal), NotingUsage(journal), FixedClock()
+    ledger, usage, clock = NotingLedger(journal), NotingUsage(journal), HandClock(1_795_255_200.0)
     billing = Billing(ledger, TenAToken(), clock)
     calls = Calls(
         runner=runner,

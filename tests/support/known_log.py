@@ -6,7 +6,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from access_logs import HandClock, record
+from access_logs import record
+from clocks import HandClock
 
 from pinnace.core.adapters.duckdb.writer import Writer
 from pinnace.core.model.access_log import AccessRecord

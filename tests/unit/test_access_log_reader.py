@@ -8,7 +8,8 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from access_logs import DAY, HandClock, record
+from access_logs import DAY, NOON, record
+from clocks import HandClock
 
 from pinnace.core.adapters.duckdb.access_log import DuckAccessLog
 from pinnace.core.adapters.duckdb.files import SUFFIX
@@ -47,7 +48,7 @@ asyncio.run(main())
 def place(tmp_path: Path) -> Path:
     """The directory of a log of three requests."""
     found = tmp_path / "access"
-    writer = Writer(found, HandClock(), days=30)
+    writer = Writer(found, HandClock(NOON), days=30)
     for cost in (450, 1, None):
         writer.add(record(cost_microusd=cost, stream=cost == 1))
     writer.close()
@@ -91,7 +92,7 @@ def test_an_empty_log_has_the_columns_all_the_same(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["it's", "we[ir]d*", "a=b", "sp ace", "{a,b}", "$project"])
 async def test_a_directory_may_have_any_name(tmp_path: Path, name: str) -> None:
-    log = DuckAccessLog(tmp_path / name, HandClock(), days=30)
+    log = DuckAccessLog(tmp_path / name, HandClock(NOON), days=30)
     log.add(record())
     assert (await log.stats(None, DAY, DAY)).requests == 1
     await log.aclose()

@@ -6,7 +6,8 @@ import logging
 from pathlib import Path
 
 import pytest
-from access_logs import DAY, HandClock, record
+from access_logs import DAY, NOON, record
+from clocks import HandClock
 
 from pinnace.core.adapters.duckdb.files import files_of, sweep
 from pinnace.core.adapters.duckdb.writer import Writer
@@ -93,7 +94,7 @@ def test_what_cannot_be_swept_is_logged_and_writing_goes_on(tmp_path: Path, capl
     # A file in the place of the directory can be listed as little as one that is somebody else's.
     place = tmp_path / "access"
     place.write_text("", encoding="utf-8")
-    writer = Writer(place, HandClock(), days=1)
+    writer = Writer(place, HandClock(NOON), days=1)
     writer.sweep()
     writer.add(record())
     writer.close()

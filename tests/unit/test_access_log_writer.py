@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from access_logs import DAY, NOON, HandClock, record
+from access_logs import DAY, NOON, record
+from clocks import HandClock
 
 from pinnace.core.adapters.duckdb.files import create
 from pinnace.core.adapters.duckdb.lines import COLUMNS, line_of
@@ -27,7 +28,7 @@ HOURS = 3600.0
 def writing(
     place: Path, clock: HandClock | None = None, opener: Callable[[Path], int] = create, days: int = 30
 ) -> Iterator[Writer]:
-    writer = Writer(place, clock or HandClock(), days, opener)
+    writer = Writer(place, clock or HandClock(NOON), days, opener)
     try:
         yield writer
     finally:
@@ -121,7 +122,7 @@ def test_only_the_servers_user_may_read_it(tmp_path: Path) -> None:
 def test_records_are_written_after_a_while_or_when_there_are_many(
     tmp_path: Path, count: int, delay: float, least: float
 ) -> None:
-    writer = Writer(tmp_path, HandClock(), 30, delay=delay)
+    writer = Writer(tmp_path, HandClock(NOON), 30, delay=delay)
     began = time.monotonic()
     for _ in range(count):
         writer.add(record())
@@ -136,10 +137,10 @@ def test_records_are_written_after_a_while_or_when_there_are_many(
 def test_a_record_lies_under_its_own_day_also_at_midnight(tmp_path: Path) -> None:
     clock = HandClock(NOON + 12 * HOURS)
     with writing(tmp_path, clock) as writer:
-        for at in (clock.at - 0.001, clock.at - 0.0004, clock.at, clock.at + 1):
+        for at in (clock.time - 0.001, clock.time - 0.0004, clock.time, clock.time + 1):
             writer.add(record(at=at))
         writer.flush()
-        writer.add(record(at=clock.at + 24 * HOURS))
+        writer.add(record(at=clock.time + 24 * HOURS))
     assert {day: [line["ts"][11:] for line in found] for day, found in lines(tmp_path).items()} == {
         DAY: ["23:59:59.999Z", "23:59:59.999Z"],
         "2027-01-16": ["00:00:00.000Z", "00:00:01.000Z"],
@@ -150,14 +151,14 @@ def test_a_record_lies_under_its_own_day_also_at_midnight(tmp_path: Path) -> Non
 
 @needs_full_disk
 def test_a_full_disk_loses_lines_and_says_so_once_a_minute(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    clock = HandClock()
+    clock = HandClock(NOON)
     with writing(tmp_path, clock, full) as writer:
         for seconds in (0, 1, COMPLAINTS - 1, COMPLAINTS, COMPLAINTS + 1):
-            clock.at = NOON + seconds
+            clock.time = NOON + seconds
             writer.add(record())
             writer.flush()
         assert writer.lost == 5
-        clock.at = NOON + 3 * COMPLAINTS
+        clock.time = NOON + 3 * COMPLAINTS
         writer.flush()
     said = "No space left on device"
     assert complaints(caplog) == [(1, said), (3, said), (1, said)]
@@ -232,7 +233,7 @@ def test_a_disk_that_hangs_fills_no_memory(tmp_path: Path) -> None:
         assert go_on.wait(10)
         return create(path)
 
-    writer = Writer(tmp_path, HandClock(), 30, hanging, most=10)
+    writer = Writer(tmp_path, HandClock(NOON), 30, hanging, most=10)
     writer.add(record())
     flushing = threading.Thread(target=writer.flush)
     flushing.start()
@@ -268,13 +269,13 @@ def test_many_threads_lose_nothing(tmp_path: Path) -> None:
 def test_days_are_swept_when_writing_begins_and_when_a_day_has_passed(tmp_path: Path) -> None:
     for day in ("2026-12-15", "2026-12-16", "2026-12-17"):
         (tmp_path / day).mkdir()
-    clock = HandClock()
+    clock = HandClock(NOON)
     with writing(tmp_path, clock) as writer:
         writer.add(record())
         while (tmp_path / "2026-12-15").exists():
             time.sleep(0.01)
         writer.flush()
         assert sorted(path.name for path in tmp_path.iterdir()) == ["2026-12-16", "2026-12-17", DAY]
-        clock.at += 24 * HOURS
+        clock.time += 24 * HOURS
         writer.sweep()
         assert sorted(path.name for path in tmp_path.iterdir()) == ["2026-12-17", DAY]

@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator
 from typing import Any, cast
 
 import pytest
-from house import MODEL, FixedClock, House, build_house
+from clocks import HandClock
+from house import MODEL, House, build_house
 from starlette.routing import Router
 
 from pinnace.core.adapters.memory.access_log import MemoryAccessLog
@@ -83,7 +84,7 @@ class Harbour:
         self.house.runner.lines = SAID
         self.sockets = OpenSockets()
         self.clients: list[Client] = []
-        clock = FixedClock()
+        clock = HandClock(1_795_255_200.0)
         services = Services(
             settings=Settings(),
             runner=self.house.runner,

@@ -3,29 +3,19 @@
 from __future__ import annotations
 
 import pytest
+from clocks import HandClock
 
 from pinnace.core.adapters.claude.breaker import Breaker, Verdict
 from pinnace.core.errors import Overloaded
 
 
-class HeldClock:
-    def __init__(self) -> None:
-        self.time = 1000.0
-
-    def now(self) -> float:
-        return self.time
-
-    def monotonic(self) -> float:
-        return self.time
+@pytest.fixture
+def clock() -> HandClock:
+    return HandClock()
 
 
 @pytest.fixture
-def clock() -> HeldClock:
-    return HeldClock()
-
-
-@pytest.fixture
-def breaker(clock: HeldClock) -> Breaker:
+def breaker(clock: HandClock) -> Breaker:
     return Breaker(clock)
 
 
@@ -38,7 +28,7 @@ def fail(breaker: Breaker, times: int) -> None:
         breaker.admit()(Verdict.BAD)
 
 
-def test_five_failures_in_a_row_open_it_for_thirty_seconds(breaker: Breaker, clock: HeldClock) -> None:
+def test_five_failures_in_a_row_open_it_for_thirty_seconds(breaker: Breaker, clock: HandClock) -> None:
     fail(breaker, 4)
     assert state(breaker) == "closed"
     fail(breaker, 1)
@@ -62,7 +52,7 @@ def test_a_call_that_was_left_says_nothing(breaker: Breaker) -> None:
     assert state(breaker) == "open"
 
 
-def test_one_call_tries_again_and_the_others_wait_for_it(breaker: Breaker, clock: HeldClock) -> None:
+def test_one_call_tries_again_and_the_others_wait_for_it(breaker: Breaker, clock: HandClock) -> None:
     fail(breaker, 5)
     clock.time += 30
     assert state(breaker) == "half_open"
@@ -75,7 +65,7 @@ def test_one_call_tries_again_and_the_others_wait_for_it(breaker: Breaker, clock
     assert state(breaker) == "closed"
 
 
-def test_a_trial_that_fails_opens_it_again(breaker: Breaker, clock: HeldClock) -> None:
+def test_a_trial_that_fails_opens_it_again(breaker: Breaker, clock: HandClock) -> None:
     fail(breaker, 5)
     clock.time += 30
     fail(breaker, 1)
@@ -84,7 +74,7 @@ def test_a_trial_that_fails_opens_it_again(breaker: Breaker, clock: HeldClock) -
     assert refused.value.retry_after == 30
 
 
-def test_a_trial_that_says_nothing_leaves_the_next_one_to_try(breaker: Breaker, clock: HeldClock) -> None:
+def test_a_trial_that_says_nothing_leaves_the_next_one_to_try(breaker: Breaker, clock: HandClock) -> None:
     fail(breaker, 5)
     clock.time += 30
     breaker.admit()(Verdict.NONE)
@@ -92,7 +82,7 @@ def test_a_trial_that_says_nothing_leaves_the_next_one_to_try(breaker: Breaker, 
     assert state(breaker) == "closed"
 
 
-def test_what_began_before_it_opened_proves_nothing(breaker: Breaker, clock: HeldClock) -> None:
+def test_what_began_before_it_opened_proves_nothing(breaker: Breaker, clock: HandClock) -> None:
     early = [breaker.admit() for _ in range(3)]
     fail(breaker, 5)
     clock.time += 10
@@ -115,7 +105,7 @@ def test_a_verdict_counts_once(breaker: Breaker) -> None:
     assert state(breaker) == "closed"
 
 
-def test_without_a_number_of_failures_it_never_opens(clock: HeldClock) -> None:
+def test_without_a_number_of_failures_it_never_opens(clock: HandClock) -> None:
     breaker = Breaker(clock, failures=0)
     fail(breaker, 100)
     assert state(breaker) == "closed"

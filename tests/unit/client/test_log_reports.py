@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from access_logs import HandClock, record
+from access_logs import NOON, record
 from click.testing import CliRunner
+from clocks import HandClock
 
 from pinnace.client import log_reports
 from pinnace.client.command import main
@@ -93,7 +94,7 @@ def sql(place: Path, *arguments: str) -> tuple[int, str]:
 
 
 def test_sql_runs_over_the_log_of_this_machine(tmp_path: Path) -> None:
-    writer = Writer(tmp_path / "access", HandClock(), days=30)
+    writer = Writer(tmp_path / "access", HandClock(NOON), days=30)
     writer.add(record())
     writer.close()
     assert sql(tmp_path, "SELECT count(*) AS n FROM access_log", "--csv") == (0, "n\n1\n")

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from clocks import HandClock
 
 from pinnace.core.adapters.memory.directory import MemoryDirectory
 from pinnace.core.errors import NotFound, PermissionRefused, Unauthenticated
@@ -25,22 +26,9 @@ from pinnace.core.usecases.access import CONFIGURATION, TOUCH, Access
 ROOT = Principal(Project("root", "root", 0.0), frozenset([Scope.ADMIN]))
 
 
-class FixedClock:
-    """A clock that stands where it is put."""
-
-    def __init__(self) -> None:
-        self.time = 1_000.0
-
-    def now(self) -> float:
-        return self.time
-
-    def monotonic(self) -> float:
-        return self.time
-
-
 @pytest.fixture
-def clock() -> FixedClock:
-    return FixedClock()
+def clock() -> HandClock:
+    return HandClock()
 
 
 @pytest.fixture
@@ -49,7 +37,7 @@ def directory() -> MemoryDirectory:
 
 
 @pytest.fixture
-def access(directory: MemoryDirectory, clock: FixedClock) -> Access:
+def access(directory: MemoryDirectory, clock: HandClock) -> Access:
     return Access(directory, clock, api_key="sk-own", admin_key="sk-admin")
 
 
@@ -73,7 +61,7 @@ async def test_the_administrators_key_may_do_everything(access: Access) -> None:
 
 
 async def test_the_configured_project_is_made_once(
-    access: Access, directory: MemoryDirectory, clock: FixedClock
+    access: Access, directory: MemoryDirectory, clock: HandClock
 ) -> None:
     await access.authenticate("sk-own")
     clock.time += 5
@@ -109,7 +97,7 @@ async def test_what_is_kept_of_a_key_opens_nothing(access: Access) -> None:
             await access.authenticate(kept)
 
 
-async def test_a_revoked_key_is_good_for_nothing_for_ever(access: Access, clock: FixedClock) -> None:
+async def test_a_revoked_key_is_good_for_nothing_for_ever(access: Access, clock: HandClock) -> None:
     _, key, secret = await project_and_key(access)
     clock.time = 1_500.0
     assert (await access.revoke_key(ROOT, key)).revoked_at == 1_500.0
@@ -120,14 +108,14 @@ async def test_a_revoked_key_is_good_for_nothing_for_ever(access: Access, clock:
         await access.authenticate(secret)
 
 
-async def test_a_key_that_is_revoked_again_was_revoked_the_first_time(access: Access, clock: FixedClock) -> None:
+async def test_a_key_that_is_revoked_again_was_revoked_the_first_time(access: Access, clock: HandClock) -> None:
     _, key, _ = await project_and_key(access)
     await access.revoke_key(ROOT, key)
     clock.time += 100
     assert (await access.revoke_key(ROOT, key)).revoked_at == 1_000.0
 
 
-async def test_a_key_is_good_until_it_expires(access: Access, clock: FixedClock) -> None:
+async def test_a_key_is_good_until_it_expires(access: Access, clock: HandClock) -> None:
     _, _, secret = await project_and_key(access, expires_at=2_000.0)
     clock.time = 1_999.9
     assert (await access.authenticate(secret)).key is not None
@@ -136,7 +124,7 @@ async def test_a_key_is_good_until_it_expires(access: Access, clock: FixedClock)
         await access.authenticate(secret)
 
 
-async def test_the_keys_of_an_archived_project_are_good_for_nothing(access: Access, clock: FixedClock) -> None:
+async def test_the_keys_of_an_archived_project_are_good_for_nothing(access: Access, clock: HandClock) -> None:
     project, _, secret = await project_and_key(access)
     _, _, other = await project_and_key(access, "harbour")
     assert (await access.archive_project(ROOT, project.id)).archived_at == 1_000.0
@@ -156,21 +144,21 @@ async def test_an_archived_project_gets_no_more_keys(access: Access) -> None:
 
 @pytest.mark.parametrize("secret", [None, "", "sk-anything"])
 async def test_a_server_without_any_key_takes_any_caller_and_lets_none_administrate(
-    directory: MemoryDirectory, clock: FixedClock, secret: str | None
+    directory: MemoryDirectory, clock: HandClock, secret: str | None
 ) -> None:
     found = await Access(directory, clock).authenticate(secret)
     assert (found.project_id, found.scopes, found.key_id) == (DEFAULT_PROJECT, ORDINARY, None)
 
 
 async def test_a_key_of_this_servers_kind_is_never_taken_for_nobodys(
-    directory: MemoryDirectory, clock: FixedClock
+    directory: MemoryDirectory, clock: HandClock
 ) -> None:
     with pytest.raises(Unauthenticated, match="not valid"):
         await Access(directory, clock).authenticate(KEY_PREFIX + "x")
 
 
 async def test_an_open_server_closes_when_its_first_key_is_made_and_stays_closed(
-    directory: MemoryDirectory, clock: FixedClock
+    directory: MemoryDirectory, clock: HandClock
 ) -> None:
     access = Access(directory, clock)
     assert await access.is_open()
@@ -184,7 +172,7 @@ async def test_an_open_server_closes_when_its_first_key_is_made_and_stays_closed
 
 @pytest.mark.parametrize("keys", [{"api_key": "sk"}, {"admin_key": "sk"}])
 async def test_a_server_with_a_configured_key_is_not_open(
-    directory: MemoryDirectory, clock: FixedClock, keys: dict[str, str]
+    directory: MemoryDirectory, clock: HandClock, keys: dict[str, str]
 ) -> None:
     access = Access(directory, clock, **keys)
     assert not await access.is_open()
@@ -193,7 +181,7 @@ async def test_a_server_with_a_configured_key_is_not_open(
 
 
 async def test_a_use_is_noted_at_most_once_a_minute(
-    access: Access, directory: MemoryDirectory, clock: FixedClock
+    access: Access, directory: MemoryDirectory, clock: HandClock
 ) -> None:
     project, key, secret = await project_and_key(access)
     noted: list[float | None] = []
@@ -262,7 +250,7 @@ async def test_a_change_replaces_the_fields_that_it_names_and_no_others(access: 
 
 
 async def test_every_act_is_noted_with_who_did_it_to_what(
-    access: Access, directory: MemoryDirectory, clock: FixedClock
+    access: Access, directory: MemoryDirectory, clock: HandClock
 ) -> None:
     _, admin_key, secret = await project_and_key(access, "office", scopes=frozenset([Scope.ADMIN]))
     actor = await access.authenticate(secret)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import pytest
+from clocks import HandClock
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,19 +27,6 @@ SMALL = Bound(100, 50, None)
 LOGGER = "pinnace.budget"
 
 
-class FixedClock:
-    """A clock that stands where it is put."""
-
-    def __init__(self, now: float = NOVEMBER) -> None:
-        self.time = now
-
-    def now(self) -> float:
-        return self.time
-
-    def monotonic(self) -> float:
-        return self.time
-
-
 class TenAToken:
     """`Prices` of ten millionths for any token of `known`, twenty where a cache may be written; it reads 1,000 tokens."""
 
@@ -54,8 +42,8 @@ class TenAToken:
         return 1_000
 
 
-def billing(ledger: MemoryLedger | None = None, clock: FixedClock | None = None, *, unpriced: bool = False) -> Billing:
-    return Billing(ledger or MemoryLedger(), TenAToken(), clock or FixedClock(), unpriced)
+def billing(ledger: MemoryLedger | None = None, clock: HandClock | None = None, *, unpriced: bool = False) -> Billing:
+    return Billing(ledger or MemoryLedger(), TenAToken(), clock or HandClock(NOVEMBER), unpriced)
 
 
 def caller(budget: Budget | None = None, key_budget: Budget | None = None) -> Principal:
@@ -182,7 +170,7 @@ async def test_a_model_without_a_price_is_served_where_only_tokens_are_bounded()
 
 
 async def test_a_call_that_began_in_november_is_settled_in_november() -> None:
-    clock = FixedClock(NOVEMBER)
+    clock = HandClock(NOVEMBER)
     by, principal = billing(clock=clock), caller(Budget(monthly_microusd=1_500))
     ticket = await by.reserve("r1", principal, "known", SMALL, 60.0)
     clock.time = DECEMBER

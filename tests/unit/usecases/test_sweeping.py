@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import Sequence
 
 import pytest
+from clocks import HandClock
 
 from pinnace.core.adapters.memory.directory import MemoryDirectory
 from pinnace.core.adapters.memory.ledger import MemoryLedger
@@ -18,18 +19,8 @@ from pinnace.core.model.ledger import Account, Amount, Balance, Cap, Reservation
 from pinnace.core.usecases.billing import Billing
 from pinnace.core.usecases.sweeping import sweep, sweep_forever
 
-#: The FixedClock stands in January 1970.
+#: The HandClock stands in January 1970.
 MONTH, EARLIER, KEY = Account("project:p", "1970-01"), Account("project:p", "1969-12"), Account("key:k", "all")
-
-
-class FixedClock:
-    """A clock that stands still."""
-
-    def now(self) -> float:
-        return 1_000.0
-
-    def monotonic(self) -> float:
-        return 1_000.0
 
 
 class FailingLedger(MemoryLedger):
@@ -52,7 +43,7 @@ class FailingLedger(MemoryLedger):
 
 def billing(ledger: MemoryLedger, heard: list[BudgetAlert] | None = None) -> Billing:
     listeners = () if heard is None else (heard.append,)
-    return Billing(ledger, PriceList(), FixedClock(), listeners=listeners)
+    return Billing(ledger, PriceList(), HandClock(), listeners=listeners)
 
 
 async def test_sweeping_goes_on_after_the_store_was_away(caplog: pytest.LogCaptureFixture) -> None:
