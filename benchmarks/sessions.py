@@ -29,7 +29,7 @@ from pinnace.core.model.sessions import Session
 from pinnace.core.settings import Settings
 from pinnace.core.stores import open_sessions
 from pinnace.core.usecases.turns import key_of
-from pinnace.core.wire.transcripts import entry_of
+from pinnace.core.wire.transcripts import entry_of, last_of
 from pinnace.core.wiring import system_clock
 
 ROOT = Path(__file__).parents[1]
@@ -111,7 +111,7 @@ async def keep(data: Path, names: list[str], entries: int) -> None:
         for number in range(entries):
             one = message(number)
             more = {"id": f"msg_{number}", "model": MODEL, "type": "message"} if number % 2 else {}
-            said.append(entry_of(one["role"], {"content": one["content"]} | more, said[-1:], transcript, clock.now()))
+            said.append(entry_of(one["role"], {"content": one["content"]} | more, last_of(said[-1:]), transcript, clock.now()))
         session = Session(
             "default",
             name,

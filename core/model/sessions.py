@@ -57,9 +57,14 @@ class Session:
         return self.expires_at is None or now < self.expires_at or now < self.held_until
 
     @property
+    def project_name(self) -> str:
+        """A name for its project that is fit for a path; nothing of it is a caller's word."""
+        return sha256(self.project_id.encode()).hexdigest()[:32]
+
+    @property
     def name(self) -> str:
         """A name for it that no other project's session has, and that is fit for a path."""
-        return name_of(self.project_id, self.uuid)
+        return f"{self.project_name}/{self.uuid}"
 
     def released(self) -> Session:
         """The same, held by nobody."""
@@ -75,11 +80,6 @@ def held_by_another(session: Session, now: float) -> Conflicted:
 def overtaken() -> Conflicted:
     """Why somebody who held a session may not write to it any more."""
     return Conflicted("This call took so long that another one has taken its session over.")
-
-
-def name_of(project_id: str, uuid: str) -> str:
-    """What a session's things are kept under; nothing of it is a caller's word."""
-    return f"{sha256(project_id.encode()).hexdigest()[:32]}/{uuid}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,9 +117,7 @@ class Calls:
             messages = call.body["messages"]
             turn = messages[new_turn(messages) :] if held.transcript is not None else messages
             if call.profile is Profile.MESSAGES:
-                before = [
-                    {"role": one.role, "content": one.content} for one in await self.sessions.history(held.session)
-                ]
+                before = [{"role": one.role, "content": one.content} for one in await held.history()]
                 call = replace(call, body={**call.body, "messages": [*before, *turn]})
                 events = held.remembered(self._admitted(call, receipt), turn)
             else:

@@ -16,8 +16,8 @@ from pinnace.core.model.run import Profile
 from pinnace.core.model.sessions import LONGEST_ID, Session, WorkspaceFile, overtaken
 from pinnace.core.ports import AgentRunner, Clock, Sessions, Transcripts, Workspaces
 from pinnace.core.usecases.cancelling import surely
-from pinnace.core.usecases.turns import LEASE, OpenSession, entries_of, key_of
-from pinnace.core.wire.transcripts import Said, forked, said
+from pinnace.core.usecases.turns import LEASE, OpenSession, conversation_of, entries_of, key_of
+from pinnace.core.wire.transcripts import Said, forked, last_of, said
 
 log = logging.getLogger("pinnace.session")
 
@@ -44,15 +44,13 @@ class SessionBook:
     async def opened(
         self, project_id: str, session_id: str, profile: Profile, wait: float = 0.0
     ) -> AsyncIterator[OpenSession]:
-        """Hold a session for one call, and go on holding it; one that is not there yet begins here.
+        """Hold a session for one call, and go on holding it; one that is not there yet begins here, if the call keeps anything.
 
         Raises:
             Conflicted: another call holds it, also after `wait` seconds.
             InvalidRequest: it is of another profile.
         """
-        await self.begin(project_id, session_id)
-        taking = self._acquired(project_id, session_id, wait)
-        taken = await surely(taking, lambda: self._let_go_of(project_id, session_id))
+        taken, is_new = await self._taken(project_id, session_id, wait)
         held = OpenSession(taken, self.sessions, self.transcripts, self.workspaces, self.clock)
         renewing = asyncio.create_task(self._renew(held))
         try:
@@ -69,7 +67,7 @@ class SessionBook:
             renewing.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await renewing
-            await asyncio.shield(self.sessions.renew(held.session, 0.0))
+            await asyncio.shield(self._let_go(held.session, is_new))
 
     async def begin(self, project_id: str, session_id: str, **fields: Any) -> Session:
         """Give a session, which begins here where it is not there yet; `fields` are what a new one has.
@@ -77,19 +75,23 @@ class SessionBook:
         Raises:
             InvalidRequest: the id is none.
         """
+        return (await self._begun(project_id, session_id, fields))[0]
+
+    async def _begun(self, project_id: str, session_id: str, fields: Mapping[str, Any]) -> tuple[Session, bool]:
+        """Give a session, and whether it begins here."""
         if not 1 <= len(session_id) <= LONGEST_ID or not session_id.isprintable():
             raise InvalidRequest(f"must be 1 to {LONGEST_ID} printable characters", path="x-session-id")
         while True:
             present = await self.sessions.find(project_id, session_id)
             if present is not None and present.is_there(self.clock.now()):
-                return present
+                return present, False
             if present is not None:
                 await self.drop(present)
             now = self.clock.now()
             given: dict[str, Any] = {"ttl": self.ttl, **fields}
             made = Session(project_id, session_id, uuids.uuid4().hex, now, now, **given)
             if await self.sessions.add(made):
-                return made
+                return made, True
 
     async def find(self, project_id: str, session_id: str) -> Session:
         """A session of the project.
@@ -108,12 +110,18 @@ class SessionBook:
         return found.defaults if found is not None and found.is_there(self.clock.now()) else {}
 
     async def page(self, project_id: str, limit: int, after: str | None) -> Sequence[Session]:
-        now = self.clock.now()
-        return [found for found in await self.sessions.page(project_id, limit, after) if found.is_there(now)]
+        """Up to `limit` sessions, the oldest first; fewer only where there are no more."""
+        found: list[Session] = []
+        while True:
+            now, kept = self.clock.now(), await self.sessions.page(project_id, limit, after)
+            found += [session for session in kept if session.is_there(now)]
+            if len(found) >= limit or len(kept) < limit:
+                return found[:limit]
+            after = kept[-1].id
 
     async def history(self, session: Session) -> list[Said]:
         """What was said, oldest first."""
-        return said((await entries_of(self.transcripts, session))[0].get("", []))
+        return said((await conversation_of(self.transcripts, session))[0])
 
     async def fork(self, session: Session, new_id: str, until: str | None) -> Session:
         """Begin another session with what was said in this one, up to a message or in all, and with its files.
@@ -131,7 +139,7 @@ class SessionBook:
             id=new_id,
             uuid=uuids.uuid4().hex,
             transcript=transcript if entries else None,
-            tail=next((line["uuid"] for line in reversed(kept.get("", [])) if "uuid" in line), None),
+            tail=last_of(kept.get("", [])),
             created_at=now,
             used_at=now,
             parent=session.id,
@@ -202,6 +210,22 @@ class SessionBook:
             await self.workspaces.settle(held.name, held.workspace, state)
         finally:
             await asyncio.shield(self.sessions.renew(held, 0.0))
+
+    async def _taken(self, project_id: str, session_id: str, wait: float) -> tuple[Session, bool]:
+        """A session that is held now, and whether it begins here."""
+        while True:
+            _, is_new = await self._begun(project_id, session_id, {})
+            taking = self._acquired(project_id, session_id, wait)
+            # Not found where the call that began it kept nothing.
+            with contextlib.suppress(NotFound):
+                return await surely(taking, lambda: self._let_go_of(project_id, session_id)), is_new
+
+    async def _let_go(self, session: Session, is_new: bool) -> None:
+        """Hold a session no longer; one that a call began in vain was never there."""
+        if is_new and session.transcript is None and session.turns == 0:
+            await self.sessions.remove(session)
+        else:
+            await self.sessions.renew(session, 0.0)
 
     async def _acquired(self, project_id: str, session_id: str, wait: float) -> Session:
         until = self.clock.monotonic() + wait

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import uuid as uuids
 from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -10,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from pinnace.core.errors import RequestTooLarge
-from pinnace.core.model.sessions import Session, name_of, overtaken
+from pinnace.core.model.sessions import Session, overtaken
 from pinnace.core.ports import Clock, Entry, Sessions, Transcripts, Workspaces
 from pinnace.core.wire.anthropic.assemble import MessageAssembler
-from pinnace.core.wire.transcripts import entry_of, standing, taken_back
+from pinnace.core.wire.transcripts import Said, entry_of, last_of, said, standing, taken_back
 
 #: Seconds that a session stays held by who died.
 LEASE = 30.0
@@ -51,6 +52,11 @@ class OpenSession:
         found, self._is_ahead = await entries_of(self._transcripts, self.session)
         return found
 
+    async def history(self) -> list[Said]:
+        """What was said before this turn, oldest first."""
+        found, self._is_ahead = await conversation_of(self._transcripts, self.session)
+        return said(found)
+
     async def restore(self, directory: Path) -> bool:
         if self.session.workspace is None:
             return False
@@ -60,7 +66,7 @@ class OpenSession:
     async def append(self, transcript: str, subpath: str, entries: list[Entry]) -> None:
         await self._adopt(transcript)
         if not subpath:
-            self._tail = next((entry["uuid"] for entry in reversed(entries) if "uuid" in entry), self._tail)
+            self._tail = last_of(entries) or self._tail
             if self._is_ahead:
                 # What a call wrote that did not end well is taken back with the first words of the next.
                 entries, self._is_ahead = [taken_back(self.session.tail), *entries], False
@@ -95,7 +101,7 @@ class OpenSession:
     async def remembered(
         self, events: AsyncGenerator[dict[str, Any], None], turn: Sequence[Mapping[str, Any]]
     ) -> AsyncGenerator[dict[str, Any], None]:
-        """Pass the events of a plain message on, and keep it before its end is seen."""
+        """Pass the events of a plain message on, and keep it before its end is seen; `history` was asked for before."""
         assembler = MessageAssembler()
         async with contextlib.aclosing(events):
             async for event in events:
@@ -106,11 +112,12 @@ class OpenSession:
 
     async def _remember(self, turn: Sequence[Mapping[str, Any]], answer: Mapping[str, Any]) -> None:
         transcript = self.transcript or str(uuids.uuid4())
-        after: list[Entry] = list((await self.entries()).get("", []))[-1:]
+        added: list[Entry] = []
         for message in (*turn, answer):
             role = "assistant" if message["role"] == "assistant" else "user"
-            after.append(entry_of(role, message, after, transcript, self._clock.now()))
-        await self.append(transcript, "", after[-len(turn) - 1 :])
+            parent = added[-1]["uuid"] if added else self.session.tail
+            added.append(entry_of(role, message, parent, transcript, self._clock.now()))
+        await self.append(transcript, "", added)
         await self._count()
 
     async def _count(self, **fields: Any) -> None:
@@ -128,18 +135,25 @@ class OpenSession:
         self.session = after
 
 
-async def entries_of(transcripts: Transcripts, session: Session) -> tuple[dict[str, list[Entry]], bool]:
-    """All entries of a session by subpath; the second value says whether the transcript holds more, which was never kept."""
+async def conversation_of(transcripts: Transcripts, session: Session) -> tuple[list[Entry], bool]:
+    """The entries of the conversation itself; the second value says whether there are more, which were never kept."""
     if session.transcript is None:
+        return [], False
+    return standing(await transcripts.load(key_of(session, session.transcript)) or [], session.tail)
+
+
+async def entries_of(transcripts: Transcripts, session: Session) -> tuple[dict[str, list[Entry]], bool]:
+    """All entries of a session by subpath, its subagents' too; the second value is `conversation_of`'s."""
+    transcript = session.transcript
+    if transcript is None:
         return {}, False
-    own, is_ahead = standing(await transcripts.load(key_of(session, session.transcript)) or [], session.tail)
-    found = {"": own}
-    for subpath in await transcripts.list_subkeys(key_of(session, session.transcript)):
-        found[subpath] = await transcripts.load(key_of(session, session.transcript, subpath)) or []
-    return found, is_ahead
+    subpaths = await transcripts.list_subkeys(key_of(session, transcript))
+    aside = asyncio.gather(*(transcripts.load(key_of(session, transcript, subpath)) for subpath in subpaths))
+    (own, is_ahead), others = await asyncio.gather(conversation_of(transcripts, session), aside)
+    return {"": own} | {subpath: lines or [] for subpath, lines in zip(subpaths, others, strict=True)}, is_ahead
 
 
 def key_of(session: Session, transcript: str, subpath: str = "") -> dict[str, str]:
     """Where a session's entries are."""
-    key = {"project_key": name_of(session.project_id, "").rstrip("/"), "session_id": transcript}
+    key = {"project_key": session.project_name, "session_id": transcript}
     return key | {"subpath": subpath} if subpath else key

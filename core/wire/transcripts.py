@@ -87,13 +87,17 @@ def unanswered(entries: Sequence[Entry]) -> set[str]:
     return {block["id"] for block in _blocks(messages[-1].content) if block.get("type") == "tool_use"}
 
 
-def entry_of(role: str, message: Mapping[str, Any], after: Sequence[Entry], session: str, now: float) -> Entry:
-    """An entry that holds a message and follows the last one of `after`."""
-    chained = next((entry["uuid"] for entry in reversed(after) if "uuid" in entry), None)
+def last_of(entries: Sequence[Entry]) -> str | None:
+    """The id of the last entry that has one."""
+    return next((entry["uuid"] for entry in reversed(entries) if "uuid" in entry), None)
+
+
+def entry_of(role: str, message: Mapping[str, Any], parent: str | None, session: str, now: float) -> Entry:
+    """An entry that holds a message and follows the entry whose id is `parent`."""
     return {
         "type": role,
         "uuid": str(uuids.uuid4()),
-        "parentUuid": chained,
+        "parentUuid": parent,
         "isSidechain": False,
         "userType": "external",
         "sessionId": session,

@@ -28,7 +28,7 @@ from pinnace.core.adapters.claude.spawn import Launch, Resumption, fill_workspac
 from pinnace.core.errors import StoreFailed
 from pinnace.core.model.run import RunRequest
 from pinnace.core.ports import Clock, Entry, SessionLink
-from pinnace.core.wire.transcripts import entry_of, unanswered
+from pinnace.core.wire.transcripts import entry_of, last_of, unanswered
 
 log = logging.getLogger("pinnace.session")
 
@@ -98,7 +98,7 @@ class SessionRun:
         given = self._answers(transcripts.get("", []), turn)
         rest = [block for block in turn if block["type"] != "tool_result"]
         if given:
-            entry = entry_of("user", {"content": given}, transcripts[""], uuid, self._clock.now())
+            entry = entry_of("user", {"content": given}, last_of(transcripts[""]), uuid, self._clock.now())
             transcripts[""].append(entry)
             await self._link.append(uuid, "", [entry])
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from clocks import HandClock
 from house import SaidRunner
 
 from pinnace.core.adapters.local.workspaces import PackedWorkspaces
@@ -21,19 +22,6 @@ from pinnace.core.usecases.sessions import SessionBook
 from pinnace.core.usecases.turns import LEASE, OpenSession
 
 ENTRY = {"type": "user", "uuid": "u1", "message": {"role": "user", "content": "ahoy"}}
-
-
-class HandClock:
-    """A clock that stands where it is put."""
-
-    def __init__(self) -> None:
-        self.time = 1_000.0
-
-    def now(self) -> float:
-        return self.time
-
-    def monotonic(self) -> float:
-        return self.time
 
 
 @pytest.fixture
@@ -199,11 +187,41 @@ async def test_a_session_that_is_in_use_is_not_dropped_and_no_file_is_put_in(boo
             await book.drop(held.session)
         with pytest.raises(Conflicted):
             await book.write_file(held.session, "f", tmp_path / "f")
+        await turn(held)
     session = await book.find("p", "chat")
     await book.write_file(session, "f", tmp_path / "f")
     await book.drop(session)
     with pytest.raises(NotFound):
         await book.find("p", "chat")
+
+
+async def test_a_session_that_a_call_began_in_vain_was_never_there(book: SessionBook) -> None:
+    await book.begin("p", "asked for")
+    for session_id in ("made up", "asked for"):
+        async with book.opened("p", session_id, Profile.AGENT):
+            pass
+    assert [session.id for session in await book.page("p", 10, None)] == ["asked for"]
+
+
+async def test_who_waits_for_a_session_that_was_begun_in_vain_begins_it(book: SessionBook) -> None:
+    async def second() -> int:
+        async with book.opened("p", "chat", Profile.AGENT, wait=5.0) as held:
+            await turn(held)
+            return held.session.fence
+
+    async with book.opened("p", "chat", Profile.AGENT):
+        waiting = asyncio.create_task(second())
+        await asyncio.sleep(0.01)
+    assert await waiting == 1
+    assert (await book.find("p", "chat")).turns == 1
+
+
+async def test_a_page_is_full_although_sessions_between_have_expired(book: SessionBook, clock: HandClock) -> None:
+    for number in range(6):
+        await book.begin("p", f"s{number}", ttl=10.0 if number % 2 else None)
+    clock.time += 20
+    assert [session.id for session in await book.page("p", 2, None)] == ["s0", "s2"]
+    assert [session.id for session in await book.page("p", 2, "s2")] == ["s4"]
 
 
 async def test_plain_messages_are_kept_before_their_end_is_seen(book: SessionBook) -> None:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pinnace.core.errors import NotFound
-from pinnace.core.wire.transcripts import entry_of, forked, said, standing, taken_back, unanswered
+from pinnace.core.wire.transcripts import entry_of, forked, last_of, said, standing, taken_back, unanswered
 
 Entry = dict[str, Any]
 SESSION = "11111111-2222-4333-8444-555555555555"
@@ -27,7 +27,7 @@ def transcript(*turns: tuple[str, Any]) -> list[Entry]:
     entries: list[Entry] = list(NOISE)
     for role, content in turns:
         message = {"content": content} | ({"id": f"msg_{len(entries)}", "model": "m"} if role == "assistant" else {})
-        entries.append(entry_of(role, message, entries, SESSION, 1_000.0))
+        entries.append(entry_of(role, message, last_of(entries), SESSION, 1_000.0))
         entries.append(NOISE[1])
     return entries
 
@@ -44,18 +44,20 @@ def test_the_blocks_of_one_answer_are_put_together() -> None:
     call = {"type": "tool_use", "id": "t1", "name": "Bash", "input": {}}
     entries = transcript(("user", "x"))
     for block in (thought, call):
-        entries.append(entry_of("assistant", {"id": "msg_1", "model": "m", "content": [block]}, entries, SESSION, 1.0))
+        entries.append(
+            entry_of("assistant", {"id": "msg_1", "model": "m", "content": [block]}, last_of(entries), SESSION, 1.0)
+        )
     assert [one.content for one in said(entries)] == ["x", [thought, call]]
     assert said(entries)[1].id == entries[-1]["uuid"]
     assert unanswered(entries) == {"t1"}
     results = [{"type": "tool_result", "tool_use_id": "t1", "content": "ok"}]
-    assert unanswered([*entries, entry_of("user", {"content": results}, entries, SESSION, 1.0)]) == set()
+    assert unanswered([*entries, entry_of("user", {"content": results}, last_of(entries), SESSION, 1.0)]) == set()
 
 
 @pytest.mark.parametrize("mark", ["isMeta", "isSidechain", "teamName"])
 def test_what_is_not_of_the_conversation_is_not_shown(mark: str) -> None:
     entries = transcript(("user", "ahoy"))
-    aside = entry_of("user", {"content": "aside"}, entries, SESSION, 1.0) | {mark: "yes"}
+    aside = entry_of("user", {"content": "aside"}, last_of(entries), SESSION, 1.0) | {mark: "yes"}
     assert [one.content for one in said([*entries, aside])] == ["ahoy"]
 
 
