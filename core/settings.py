@@ -67,6 +67,9 @@ class Settings(BaseSettings):
     drain_seconds: float = Field(
         default=30.0, ge=0, description="Seconds that running calls may take to end on SIGTERM."
     )
+    allowed_hosts: tuple[str, ...] = Field(
+        default=(), description="Names that a server without keys may be called by, besides addresses and `localhost`."
+    )
     cors_origins: tuple[str, ...] = Field(default=(), description="Origins whose pages may call this server.")
     compat: CompatSettings = CompatSettings()
     messages: MessagesSettings = MessagesSettings()
@@ -88,9 +91,9 @@ class Settings(BaseSettings):
         cls,
         settings_cls: type[BaseSettings],  # noqa: ARG003 - pydantic's signature
         init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - as above
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - as above
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - as above
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Only what `pinnace.core.sources` hands over; the environment is never read behind its back."""
         return (init_settings,)

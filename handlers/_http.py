@@ -76,7 +76,7 @@ class Border:
         context = RequestContext(method, scope["path"], self._services.clock.monotonic())
         headers = Headers(scope=scope)
         context.identify(headers.get("x-request-id"))
-        context.user_agent = headers.get("user-agent")
+        context.user_agent, context.host = headers.get("user-agent"), headers.get("host")
         return context
 
     async def _fail(

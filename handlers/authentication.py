@@ -8,6 +8,7 @@ from pinnace.core.errors import InvalidRequest, PermissionRefused
 from pinnace.core.model.access import Principal, Scope
 from pinnace.core.model.run import Profile
 from pinnace.core.settings import Settings
+from pinnace.core.wire.names import is_called_by_a_safe_name
 from pinnace.handlers._http import context_of
 from pinnace.handlers.context import RequestContext
 from pinnace.handlers.services import Services
@@ -20,7 +21,7 @@ async def authenticate(request: HTTPConnection, services: Services, scope: Scope
 
     Raises:
         Unauthenticated: there is no key, or it is not good.
-        PermissionRefused: the key is not good for `scope`.
+        PermissionRefused: the key is not good for `scope`, or there is none and the server is called by a foreign name.
     """
     return await recognize(key_of(request), context_of(request), services, scope)
 
@@ -34,7 +35,13 @@ async def recognize(
     secret: str | None, context: RequestContext, services: Services, scope: Scope | None = None
 ) -> Principal:
     """Find out whose key this is, as `authenticate` does."""
-    context.principal = principal = await services.access.authenticate(secret)
+    principal = await services.access.authenticate(secret)
+    if principal.is_anyone and not is_called_by_a_safe_name(context.host, services.settings.allowed_hosts):
+        raise PermissionRefused(
+            "This server has no keys, so it is only called by an address or as localhost: make a key (`pinnace init`), or list "
+            "the name in allowed_hosts."
+        )
+    context.principal = principal
     context.project = principal.project_id
     if scope is not None and not principal.may(scope):
         raise PermissionRefused(f"This key is not good for {scope.value}; it needs the scope {scope.value!r}.")

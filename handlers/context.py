@@ -39,6 +39,7 @@ class RequestContext:
     model: str | None = None
     route: str = UNKNOWN
     user_agent: str | None = None
+    host: str | None = None
     stream: bool = False
     status: int = 0
     error: str | None = None

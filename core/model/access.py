@@ -110,11 +110,15 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who calls: a project, by a key that was made for it, or without one (the configured key, or an open server)."""
+    """Who calls: a project, by a key that was made for it, or without one (the configured key, or an open server).
+
+    `is_anyone` says that the server is open, so that nothing was asked.
+    """
 
     project: Project
     scopes: frozenset[Scope]
     key: Key | None = None
+    is_anyone: bool = False
 
     @property
     def project_id(self) -> str:

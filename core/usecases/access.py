@@ -62,7 +62,7 @@ class Access:
             if secret:
                 raise Unauthenticated("The API key is not valid.")
             raise Unauthenticated("No API key was given: send it as x-api-key or as Authorization: Bearer.")
-        return Principal(_serving(await self._own_project()), ORDINARY)
+        return Principal(_serving(await self._own_project()), ORDINARY, is_anyone=True)
 
     async def is_open(self) -> bool:
         """Whether there is no key at all."""

@@ -124,3 +124,17 @@ def test_the_profile_comes_from_the_header_then_the_prefix_then_the_setting(serv
     assert tools("/sdk") > 0
     assert tools("") > 0
     assert tools("/sdk", x_pinnace_profile="messages") == 0
+
+
+ASKED = {"model": MODEL, "max_tokens": 9, "messages": [{"role": "user", "content": "::text a"}]}
+
+
+def test_a_server_without_keys_is_not_called_by_a_name_that_a_page_gave_out(served: Served) -> None:
+    answers = {
+        host: served.post(ASKED, host=host).status_code
+        for host in ("localhost:1", "127.0.0.1", "evil.example", "127.0.0.1.evil.example:80")
+    }
+    assert answers == {"localhost:1": 200, "127.0.0.1": 200, "evil.example": 403, "127.0.0.1.evil.example:80": 403}
+    refused = served.post(ASKED, host="evil.example").json()["error"]
+    assert refused["type"] == "permission_error"
+    assert "allowed_hosts" in refused["message"]
