@@ -6,10 +6,9 @@ given back and the record is written before the caller sees the end.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from pinnace.core.errors import PermissionRefused, RateLimited
@@ -18,6 +17,7 @@ from pinnace.core.model.run import Profile, RunRequest
 from pinnace.core.model.usage import UsageRecord, Use
 from pinnace.core.ports import AgentRunner, Clock, Limiter, SessionLink, UsageStore
 from pinnace.core.usecases import messages
+from pinnace.core.usecases.afterwards import afterwards
 from pinnace.core.usecases.billing import GRACE, Billing
 from pinnace.core.usecases.bounds import Bound, bound_of
 from pinnace.core.usecases.call import CacheUse, Call, Receipt, new_turn
@@ -63,7 +63,7 @@ class Calls:
             raise
         finally:
             record = self._record(call, receipt, failure, self.clock.monotonic() - began, first)
-            await asyncio.shield(self.usage.add(record))
+            await afterwards(self.usage.add(record), "a call was not written down", record=asdict(record))
 
     async def _choose(self, call: Call, receipt: Receipt) -> None:
         """Find the model's id, and whether the caller may use it."""
@@ -152,7 +152,8 @@ class Calls:
         finally:
             corrections = [(take, _taken(take, receipt.used)) for take in takes if take.kind != "requests"]
             if corrections or lease is not None:
-                await asyncio.shield(self.limiter.leave(corrections, self.clock.now(), lease))
+                leaving = self.limiter.leave(corrections, self.clock.now(), lease)
+                await afterwards(leaving, "a limit was not given back", request_id=call.request_id)
 
     async def _paid(
         self, call: Call, receipt: Receipt, bound: Bound, session: SessionLink | None = None
@@ -175,10 +176,13 @@ class Calls:
             receipt.outcome = inner.outcome
             by_model = toll.by_model if toll is not None and toll.calls else inner.outcome.by_model
             receipt.used, receipt.cost_known = self.billing.price(by_model)
+            known = {"request_id": call.request_id, "used": asdict(receipt.amount)}
             if ticket is not None:
-                await asyncio.shield(self.billing.settle(ticket, receipt.amount))
+                paying = self.billing.settle(ticket, receipt.amount)
+                await afterwards(paying, "a call was not settled, so all that it reserved counts", **known)
             elif toll is not None and not toll.calls:
-                await asyncio.shield(self.billing.charge(call.request_id, principal, receipt.amount))
+                paying = self.billing.charge(call.request_id, principal, receipt.amount)
+                await afterwards(paying, "a call was not counted", **known)
 
     def _request(self, call: Call, model: str) -> RunRequest:
         return RunRequest(

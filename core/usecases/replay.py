@@ -17,6 +17,7 @@ import orjson
 from pinnace.core.errors import Conflicted
 from pinnace.core.model.answers import AnswerId, AnswerKind, KeptAnswer
 from pinnace.core.ports import AnswerStore, Clock
+from pinnace.core.usecases.afterwards import afterwards
 
 Events = AsyncGenerator[dict[str, Any], None]
 #: Seconds that an answer to an `Idempotency-Key` is kept.
@@ -47,7 +48,8 @@ class Replay:
                 seen.append(event)
                 yield event
         now, answer_id = self.clock.now(), AnswerId(AnswerKind.CACHE, project_id, fingerprint)
-        await self.store.keep(answer_id, KeptAnswer(fingerprint, orjson.dumps(seen)), now, now + self.ttl)
+        keeping = self.store.keep(answer_id, KeptAnswer(fingerprint, orjson.dumps(seen)), now, now + self.ttl)
+        await afterwards(keeping, "an answer was not cached", project_id=project_id)
 
     async def claim(self, project_id: str, key: str, fingerprint: str, seconds: float) -> list[dict[str, Any]] | None:
         """Wait for the one answer to a key, or be the one who makes it: then it is None.
@@ -79,10 +81,11 @@ class Replay:
                     seen.append(event)
                     yield event
         except BaseException:
-            await asyncio.shield(self.store.release(answer_id))
+            await afterwards(self.store.release(answer_id), "an Idempotency-Key is kept until its call would be over")
             raise
         now = self.clock.now()
-        await self.store.keep(answer_id, KeptAnswer(fingerprint, orjson.dumps(seen)), now, now + DAY)
+        keeping = self.store.keep(answer_id, KeptAnswer(fingerprint, orjson.dumps(seen)), now, now + DAY)
+        await afterwards(keeping, "an answer is not there for its Idempotency-Key", project_id=project_id)
 
     async def forget(self, project_id: str) -> int:
         """Forget the cached answers of a project, and say how many there were."""

@@ -16,6 +16,7 @@ from pinnace.core.errors import (
     PermissionRefused,
     PinnaceError,
     RateLimited,
+    StoreFailed,
     UpstreamFailed,
 )
 from pinnace.core.model.access import Budget, Limits
@@ -28,6 +29,10 @@ from pinnace.core.usecases.call import Call, Receipt
 @pytest.fixture
 def house() -> House:
     return build_house()
+
+
+async def failing(*_given: Any) -> None:
+    raise StoreFailed("The disk is full.")
 
 
 async def test_a_call_takes_its_limits_then_its_money_then_runs_and_gives_back_in_turn(house: House) -> None:
@@ -180,3 +185,33 @@ async def test_an_agent_whose_money_ends_has_paid_for_what_it_did(house: House) 
     assert (record.status, record.error) == (402, "billing_error")
     assert 0 < spent <= 150
     await house.assert_given_back(spent)
+
+
+@pytest.mark.parametrize(
+    ("store", "operation", "told"),
+    [
+        ("ledger", "settle", "a call was not settled, so all that it reserved counts"),
+        ("limiter", "leave", "a limit was not given back"),
+        ("usage", "add", "a call was not written down"),
+    ],
+)
+async def test_an_answer_that_was_paid_for_is_given_although_a_store_fails_after_it(
+    house: House,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    store: str,
+    operation: str,
+    told: str,
+) -> None:
+    monkeypatch.setattr(getattr(house, store), operation, failing)
+    assert await house.serve(house.call()) == list(SAID)
+    (line,) = [record for record in caplog.records if record.name == "pinnace.store"]
+    assert (line.message, vars(line)["reason"]) == (told, "The disk is full.")
+
+
+async def test_what_could_not_be_settled_counts_in_full(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(house.ledger, "settle", failing)
+    await house.serve(house.call())
+    monkeypatch.undo()
+    (lost,) = await house.ledger.expired(house.calls.clock.now() + 100.0)
+    assert lost.amount.tokens >= 7
