@@ -156,7 +156,8 @@ def test_two_hundred_callers_of_whom_a_third_leave_midway_leave_nothing(served: 
     with serving(own_directory, served.upstream, **variables) as own:
 
         def call(number: int) -> str:
-            with httpx.Client(timeout=120) as http:
+            # Each on a connection of its own; none of them pays for certificates, because there are none.
+            with httpx.Client(timeout=120, verify=False) as http:  # noqa: S501 - loopback, without TLS
                 sent = body("::pace 0.01\n::text a b c d e f", stream=True)
                 with http.stream("POST", f"{own.url}/api/v1/messages", json=sent) as answer:
                     text = ""
@@ -171,8 +172,9 @@ def test_two_hundred_callers_of_whom_a_third_leave_midway_leave_nothing(served: 
         assert sorted(set(ended)) == ["left", "whole"]
         assert ended.count("whole") == 134
         own.wait_until(lambda: own.stats()["busy"] == own.stats()["waiting"] == 0)
-        assert len(own.cli_pids()) <= 6
-        assert len(list((own_directory / "data" / "run").iterdir())) <= 6
+        # One that was replaced may still be ending.
+        own.wait_until(lambda: len(own.cli_pids()) <= 6)
+        own.wait_until(lambda: len(list((own_directory / "data" / "run").iterdir())) <= 6)
         assert fine(own)
 
 

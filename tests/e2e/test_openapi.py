@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 import schemathesis
@@ -10,14 +11,16 @@ from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from served import Served
 
-ROUNDS = 15
+# Now, and not later beside other threads: they may not parse at the same time (python/cpython#106905).
+importlib.import_module("schemathesis.specs.openapi.schemas")
+ROUNDS = 6
 
 
 def test_no_request_that_the_schema_suggests_is_a_server_error(served: Served) -> None:
     schema = schemathesis.openapi.from_url(f"{served.url}/openapi.json")
     tried = 0
     for found in schema.get_all_operations():
-        operation: Any = found.ok()  # type: ignore[union-attr]
+        operation: Any = found.ok()  # type: ignore[union-attr]  # a schema of ours has no errors
         for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
 
             @settings(
