@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.candidates import endpoint, install_litellm, litellm, pinnace, sdk_query
@@ -62,10 +63,12 @@ def run(report: Report, directory: Path, upstream: str, *, quick: bool, with_lit
     compare(report, "claude_agent_sdk.query()", lambda _: sdk_query(upstream), share * 16, forms=("stream",))
 
 
-def compare(report: Report, name: str, make: object, calls: float, forms: tuple[str, ...] = ("stream", "JSON")) -> None:
+def compare(
+    report: Report, name: str, make: Callable[[bool], Call], calls: float, forms: tuple[str, ...] = ("stream", "JSON")
+) -> None:
     for form in forms:
         for level in LEVELS:
-            call: Call = make(form == "stream")  # type: ignore[operator]
+            call = make(form == "stream")
             number = max(level * 2, int(calls))
             report.figures[form, level, name] = asyncio.run(measure(call, concurrency=level, calls=number))
 

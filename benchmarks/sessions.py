@@ -111,7 +111,9 @@ async def keep(data: Path, names: list[str], entries: int) -> None:
         for number in range(entries):
             one = message(number)
             more = {"id": f"msg_{number}", "model": MODEL, "type": "message"} if number % 2 else {}
-            said.append(entry_of(one["role"], {"content": one["content"]} | more, last_of(said[-1:]), transcript, clock.now()))
+            said.append(
+                entry_of(one["role"], {"content": one["content"]} | more, last_of(said[-1:]), transcript, clock.now())
+            )
         session = Session(
             "default",
             name,

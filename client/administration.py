@@ -22,7 +22,7 @@ class Administration:
     """A server's endpoints of administration, as a context manager."""
 
     def __init__(self, url: str | None, environ: Mapping[str, str] | None = None) -> None:
-        import httpx  # noqa: PLC0415 - 340 ms that `pinnace --help` must not pay
+        import httpx
 
         given = os.environ if environ is None else environ
         self._url = (url or given.get("PINNACE_URL") or URL).rstrip("/")
@@ -42,7 +42,7 @@ class Administration:
         Raises:
             ClickException: the server refuses it, or cannot be reached.
         """
-        import httpx  # noqa: PLC0415 - as above
+        import httpx
 
         given = {name: value for name, value in query.items() if value is not None}
         try:
@@ -68,10 +68,10 @@ def _refusal(answer: httpx.Response) -> str:
 
 def make_administrator(config: Path | None, name: str) -> str:
     """Make an administrator's key in the stores of this machine, and give its secret."""
-    from pinnace.core.sources import load  # noqa: PLC0415 - the server's part
-    from pinnace.core.stores import open_stores  # noqa: PLC0415 - as above
-    from pinnace.core.usecases.access import Access  # noqa: PLC0415 - as above
-    from pinnace.core.wiring import system_clock  # noqa: PLC0415 - as above
+    from pinnace.core.sources import load
+    from pinnace.core.stores import open_stores
+    from pinnace.core.usecases.access import Access
+    from pinnace.core.wiring import system_clock
 
     async def make() -> str:
         stores = open_stores(load(config=config))

@@ -35,7 +35,7 @@ SHOWN = 10
 @click.option("--url", help="The server; by default PINNACE_URL, or this machine's.")
 def chat(session: str | None, profile: str, history: int, url: str | None, **body: Any) -> None:
     """Talk with the agent; the session can be gone on with later."""
-    import httpx  # noqa: PLC0415 - 340 ms that `pinnace --help` must not pay
+    import httpx
 
     name = session or f"chat-{secrets.token_hex(4)}"
     key = os.environ.get("PINNACE_API_KEY") or os.environ.get("PINNACE_ADMIN_KEY")

@@ -70,12 +70,12 @@ def main() -> None:
 def serve(context: click.Context, host: str | None, port: int | None, config: Path | None) -> None:
     """Serve until SIGTERM or Ctrl-C."""
     with extra("server"), failures():
-        from pinnace.core.sources import load, unknown_variables  # noqa: PLC0415 - see the top
+        from pinnace.core.sources import load, unknown_variables
 
         for name in unknown_variables(os.environ):
             click.echo(f"Warning: {name} is no setting and has no effect.", err=True)
         settings = load(config=config, host=host, port=port)
-        from pinnace.handlers.hosts.server import serve as run  # noqa: PLC0415 - only once the settings are good
+        from pinnace.handlers.hosts.server import serve as run
 
         status = run(settings)
     context.exit(status)
@@ -87,7 +87,7 @@ def serve(context: click.Context, host: str | None, port: int | None, config: Pa
 def upstream(port: int, record: Path | None) -> None:
     """Play the model's API by the directives in the prompts."""
     with extra("server"):
-        from pinnace.testing.upstream import Upstream  # noqa: PLC0415 - see the top
+        from pinnace.testing.upstream import Upstream
 
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -116,7 +116,7 @@ def upstream(port: int, record: Path | None) -> None:
 def doctor(context: click.Context, config: Path | None, as_json: bool) -> None:
     """Look at what works here, and say what to do about the rest."""
     with extra("server"):
-        from pinnace.client.examination import examine, render, render_json  # noqa: PLC0415 - see the top
+        from pinnace.client.examination import examine, render, render_json
 
         findings = examine(config, os.environ)
     if as_json:
@@ -131,7 +131,7 @@ def doctor(context: click.Context, config: Path | None, as_json: bool) -> None:
 def demo(keep: bool) -> None:
     """Show a server, the real CLI and a client at work, with a scripted model and no key."""
     with extra("server,demo"):
-        from pinnace.client.demo import DemoFailed, show  # noqa: PLC0415 - see the top
+        from pinnace.client.demo import DemoFailed, show
 
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)

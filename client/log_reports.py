@@ -55,8 +55,8 @@ def _paths(paths: Sequence[Mapping[str, Any]]) -> Table:
 
 def rows_table(found: LogRows) -> None:
     """A table of whatever was asked for; numbers stand to the right."""
-    from rich.table import Table  # noqa: PLC0415 - `pinnace --help` must not pay for it
-    from rich.text import Text  # noqa: PLC0415 - as above
+    from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=None, pad_edge=False)
     for place, name in enumerate(found.columns):
@@ -98,7 +98,7 @@ def _shown(value: object) -> str:
 
 
 def _table(first: str, *numbers: str) -> Table:
-    from rich.table import Table  # noqa: PLC0415 - as above
+    from rich.table import Table
 
     table = Table(first, box=None, pad_edge=False)
     for name in numbers:
@@ -107,6 +107,6 @@ def _table(first: str, *numbers: str) -> Table:
 
 
 def _console() -> Console:
-    from rich.console import Console  # noqa: PLC0415 - as above
+    from rich.console import Console
 
     return Console(highlight=False, soft_wrap=True)

@@ -51,11 +51,11 @@ def show_stats(
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list of objects.")
 def run_sql(statement: str, config: Path | None, as_csv: bool, as_json: bool) -> None:
     """Run a SELECT over the log of this machine, whose table is access_log."""
-    from pinnace.client.command import extra  # noqa: PLC0415 - it imports this module
+    from pinnace.client.command import extra
 
     with extra("server,analytics"):
-        from pinnace.core.sources import load  # noqa: PLC0415 - the server's part
-        from pinnace.core.stores import query_access_log  # noqa: PLC0415 - as above
+        from pinnace.core.sources import load
+        from pinnace.core.stores import query_access_log
 
     try:
         found = query_access_log(load(config=config), statement)

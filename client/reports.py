@@ -63,7 +63,7 @@ def usage_report(usage: Mapping[str, Any]) -> None:
     most = max((day["cost"] for day in days.values()), default=0)
     if not most:
         return
-    from rich.bar import Bar  # noqa: PLC0415 - as below
+    from rich.bar import Bar
 
     chart = _table(box=None, pad_edge=False, show_header=False)
     for name, day in days.items():
@@ -90,12 +90,12 @@ def _words(name: str) -> str:
 
 
 def _table(*columns: str, **options: Any) -> Table:
-    from rich.table import Table  # noqa: PLC0415 - `pinnace --help` must not pay for it
+    from rich.table import Table
 
     return Table(*columns, **options)
 
 
 def _console() -> Console:
-    from rich.console import Console  # noqa: PLC0415 - as above
+    from rich.console import Console
 
     return Console(highlight=False, soft_wrap=True)

@@ -60,11 +60,11 @@ def open_stores(settings: Settings) -> Stores:
 def _open_own(settings: Settings) -> Stores:
     """What is kept for this server alone, for all that share its directory, or for all that share a table."""
     if settings.store == "dynamodb":
-        from pinnace.core.adapters.dynamodb.answers import DynamoAnswerStore  # noqa: PLC0415 - only what is asked for
-        from pinnace.core.adapters.dynamodb.directory import DynamoDirectory  # noqa: PLC0415
-        from pinnace.core.adapters.dynamodb.ledger import DynamoLedger  # noqa: PLC0415
-        from pinnace.core.adapters.dynamodb.limiter import DynamoLimiter  # noqa: PLC0415
-        from pinnace.core.adapters.dynamodb.usage import DynamoUsageStore  # noqa: PLC0415
+        from pinnace.core.adapters.dynamodb.answers import DynamoAnswerStore
+        from pinnace.core.adapters.dynamodb.directory import DynamoDirectory
+        from pinnace.core.adapters.dynamodb.ledger import DynamoLedger
+        from pinnace.core.adapters.dynamodb.limiter import DynamoLimiter
+        from pinnace.core.adapters.dynamodb.usage import DynamoUsageStore
 
         table = _table(settings.aws)
         return Stores(
@@ -76,21 +76,21 @@ def _open_own(settings: Settings) -> Stores:
             table.aclose,
         )
     if settings.store == "memory":
-        from pinnace.core.adapters.memory.answers import MemoryAnswerStore  # noqa: PLC0415
-        from pinnace.core.adapters.memory.directory import MemoryDirectory  # noqa: PLC0415
-        from pinnace.core.adapters.memory.ledger import MemoryLedger  # noqa: PLC0415
-        from pinnace.core.adapters.memory.limiter import MemoryLimiter  # noqa: PLC0415
-        from pinnace.core.adapters.memory.usage import MemoryUsageStore  # noqa: PLC0415
+        from pinnace.core.adapters.memory.answers import MemoryAnswerStore
+        from pinnace.core.adapters.memory.directory import MemoryDirectory
+        from pinnace.core.adapters.memory.ledger import MemoryLedger
+        from pinnace.core.adapters.memory.limiter import MemoryLimiter
+        from pinnace.core.adapters.memory.usage import MemoryUsageStore
 
         return Stores(
             MemoryDirectory(), MemoryLedger(), MemoryLimiter(), MemoryUsageStore(), MemoryAnswerStore(), _nothing
         )
-    from pinnace.core.adapters.sqlite.answers import SqliteAnswerStore  # noqa: PLC0415
-    from pinnace.core.adapters.sqlite.database import Database  # noqa: PLC0415
-    from pinnace.core.adapters.sqlite.directory import SqliteDirectory  # noqa: PLC0415
-    from pinnace.core.adapters.sqlite.ledger import SqliteLedger  # noqa: PLC0415
-    from pinnace.core.adapters.sqlite.limiter import SqliteLimiter  # noqa: PLC0415
-    from pinnace.core.adapters.sqlite.usage import SqliteUsageStore  # noqa: PLC0415
+    from pinnace.core.adapters.sqlite.answers import SqliteAnswerStore
+    from pinnace.core.adapters.sqlite.database import Database
+    from pinnace.core.adapters.sqlite.directory import SqliteDirectory
+    from pinnace.core.adapters.sqlite.ledger import SqliteLedger
+    from pinnace.core.adapters.sqlite.limiter import SqliteLimiter
+    from pinnace.core.adapters.sqlite.usage import SqliteUsageStore
 
     file = Database(settings.data_dir / "pinnace.sqlite3")
     return Stores(
@@ -106,8 +106,8 @@ def _open_own(settings: Settings) -> Stores:
 def _share(own: Stores, url: str, prefix: str) -> Stores:
     """Keep in Redis what it keeps for several servers, and the rest where it was."""
     connection = _connection(url, prefix)
-    from pinnace.core.adapters.redis.answers import RedisAnswerStore  # noqa: PLC0415
-    from pinnace.core.adapters.redis.limiter import RedisLimiter  # noqa: PLC0415
+    from pinnace.core.adapters.redis.answers import RedisAnswerStore
+    from pinnace.core.adapters.redis.limiter import RedisLimiter
 
     async def close() -> None:
         await connection.aclose()
@@ -118,7 +118,7 @@ def _share(own: Stores, url: str, prefix: str) -> Stores:
 
 def _connection(url: str, prefix: str) -> Connection:
     try:
-        from pinnace.core.adapters.redis.connection import Connection  # noqa: PLC0415
+        from pinnace.core.adapters.redis.connection import Connection
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] != "redis":
             raise
@@ -129,7 +129,7 @@ def _connection(url: str, prefix: str) -> Connection:
 
 
 def _table(aws: AwsSettings) -> Table:
-    from pinnace.core.adapters.dynamodb.table import Table, client_of  # noqa: PLC0415
+    from pinnace.core.adapters.dynamodb.table import Table, client_of
 
     # The adapters import it where it is first needed, since it takes long: too late to say so.
     if find_spec("boto3") is None:
@@ -163,7 +163,7 @@ def open_sessions(settings: Settings, clock: Clock) -> SessionStores:
     if settings.redis.url is None:
         raise Misconfigured("must be set where sessions.transcripts is redis", key="redis.url")
     connection = _connection(settings.redis.url.get_secret_value(), settings.redis.prefix)
-    from pinnace.core.adapters.redis.transcripts import RedisTranscripts  # noqa: PLC0415 - only what is asked for
+    from pinnace.core.adapters.redis.transcripts import RedisTranscripts
 
     async def close() -> None:
         await connection.aclose()
@@ -173,24 +173,24 @@ def open_sessions(settings: Settings, clock: Clock) -> SessionStores:
 
 
 def _open_own_sessions(settings: Settings, clock: Clock) -> SessionStores:
-    from pinnace.core.adapters.local.workspaces import PackedWorkspaces  # noqa: PLC0415 - only what is asked for
+    from pinnace.core.adapters.local.workspaces import PackedWorkspaces
 
     chosen = settings.sessions
     kept: dict[str, Any] = {"ignore": chosen.ignore, "limit": chosen.max_workspace_mb * 2**20}
     if settings.store == "dynamodb":
         return _open_aws_sessions(settings.aws, clock, kept)
     if settings.store == "memory":
-        from pinnace.core.adapters.memory.blobs import MemoryBlobs  # noqa: PLC0415
-        from pinnace.core.adapters.memory.sessions import MemorySessions  # noqa: PLC0415
-        from pinnace.core.adapters.memory.transcripts import MemoryTranscripts  # noqa: PLC0415
+        from pinnace.core.adapters.memory.blobs import MemoryBlobs
+        from pinnace.core.adapters.memory.sessions import MemorySessions
+        from pinnace.core.adapters.memory.transcripts import MemoryTranscripts
 
         workspaces = PackedWorkspaces(MemoryBlobs(), **kept)
         return SessionStores(MemorySessions(), MemoryTranscripts(clock), workspaces, _nothing)
-    from pinnace.core.adapters.local.blobs import LocalBlobs  # noqa: PLC0415
-    from pinnace.core.adapters.sqlite.database import Database  # noqa: PLC0415
-    from pinnace.core.adapters.sqlite.session_tables import SESSION_TABLES  # noqa: PLC0415
-    from pinnace.core.adapters.sqlite.sessions import SqliteSessions  # noqa: PLC0415
-    from pinnace.core.adapters.sqlite.transcripts import SqliteTranscripts  # noqa: PLC0415
+    from pinnace.core.adapters.local.blobs import LocalBlobs
+    from pinnace.core.adapters.sqlite.database import Database
+    from pinnace.core.adapters.sqlite.session_tables import SESSION_TABLES
+    from pinnace.core.adapters.sqlite.sessions import SqliteSessions
+    from pinnace.core.adapters.sqlite.transcripts import SqliteTranscripts
 
     file = Database(settings.data_dir / "sessions.sqlite3", SESSION_TABLES)
     workspaces = PackedWorkspaces(LocalBlobs(settings.data_dir / "sessions"), **kept)
@@ -198,11 +198,11 @@ def _open_own_sessions(settings: Settings, clock: Clock) -> SessionStores:
 
 
 def _open_aws_sessions(aws: AwsSettings, clock: Clock, kept: dict[str, Any]) -> SessionStores:
-    from pinnace.core.adapters.dynamodb.sessions import DynamoSessions  # noqa: PLC0415 - only what is asked for
-    from pinnace.core.adapters.dynamodb.transcripts import DynamoTranscripts  # noqa: PLC0415
-    from pinnace.core.adapters.local.workspaces import PackedWorkspaces  # noqa: PLC0415
-    from pinnace.core.adapters.s3.blobs import S3Blobs  # noqa: PLC0415
-    from pinnace.core.adapters.s3.bucket import Bucket, client_of  # noqa: PLC0415
+    from pinnace.core.adapters.dynamodb.sessions import DynamoSessions
+    from pinnace.core.adapters.dynamodb.transcripts import DynamoTranscripts
+    from pinnace.core.adapters.local.workspaces import PackedWorkspaces
+    from pinnace.core.adapters.s3.blobs import S3Blobs
+    from pinnace.core.adapters.s3.bucket import Bucket, client_of
 
     table = _table(aws)
     bucket = Bucket(aws.bucket or "", partial(client_of, aws.region, aws.endpoint_url))
@@ -219,13 +219,13 @@ def _open_aws_sessions(aws: AwsSettings, clock: Clock, kept: dict[str, Any]) -> 
 
 def open_access_log(settings: Settings, clock: Clock) -> AccessLog:
     """Make the log of requests; nothing is opened before the first of them."""
-    from pinnace.core.adapters.memory.access_log import MemoryAccessLog, NoAccessLog  # noqa: PLC0415 - as above
+    from pinnace.core.adapters.memory.access_log import MemoryAccessLog, NoAccessLog
 
     if not settings.access_log.enabled:
         return NoAccessLog()
     if settings.store == "memory":
         return MemoryAccessLog()
-    from pinnace.core.adapters.duckdb.access_log import DuckAccessLog  # noqa: PLC0415
+    from pinnace.core.adapters.duckdb.access_log import DuckAccessLog
 
     return DuckAccessLog(settings.data_dir / ACCESS_LOG, clock, settings.access_log.days)
 
@@ -237,7 +237,7 @@ def query_access_log(settings: Settings, statement: str) -> LogRows:
         InvalidRequest: it is none, or it is wrong.
         PartMissing: DuckDB is not installed.
     """
-    from pinnace.core.adapters.duckdb.reader import query  # noqa: PLC0415 - as above
+    from pinnace.core.adapters.duckdb.reader import query
 
     return query(settings.data_dir / ACCESS_LOG, statement)
 

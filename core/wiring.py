@@ -64,9 +64,9 @@ def wire(settings: Settings, environ: Mapping[str, str] | None = None, clock: Cl
     Raises:
         CliUnavailable: there is no CLI.
     """
-    from pinnace.core.adapters.claude.binary import find_binary, find_credential  # noqa: PLC0415 - only for who runs it
-    from pinnace.core.adapters.claude.options import CliOptions, CredentialKind, UpstreamOptions  # noqa: PLC0415
-    from pinnace.core.adapters.claude.runner import ClaudeRunner  # noqa: PLC0415
+    from pinnace.core.adapters.claude.binary import find_binary, find_credential
+    from pinnace.core.adapters.claude.options import CliOptions, CredentialKind, UpstreamOptions
+    from pinnace.core.adapters.claude.runner import ClaudeRunner
 
     given = os.environ if environ is None else environ
     credential = find_credential(given)
@@ -116,7 +116,7 @@ def wire(settings: Settings, environ: Mapping[str, str] | None = None, clock: Cl
 
 
 def _agent_options(settings: Settings) -> AgentOptions:
-    from pinnace.core.adapters.claude.options import AgentOptions  # noqa: PLC0415 - only for who runs the CLI
+    from pinnace.core.adapters.claude.options import AgentOptions
 
     return AgentOptions(
         allowed_tools=settings.agent.allowed_tools,
@@ -139,7 +139,7 @@ def _is_confined(wanted: str) -> bool:
     Raises:
         Misconfigured: they must be, and the kernel cannot.
     """
-    from pinnace.core.adapters.claude import confine  # noqa: PLC0415 - only for who runs the CLI
+    from pinnace.core.adapters.claude import confine
 
     possible = confine.version() > 0
     if wanted == "required" and not possible:
@@ -152,7 +152,7 @@ def _is_confined(wanted: str) -> bool:
 
 
 def _pool_options(settings: Settings) -> PoolOptions:
-    from pinnace.core.adapters.claude.options import PoolOptions  # noqa: PLC0415 - only for who runs the CLI
+    from pinnace.core.adapters.claude.options import PoolOptions
 
     return PoolOptions(
         spares_messages=settings.messages.spares,
@@ -215,8 +215,8 @@ def has_keys(settings: Settings) -> bool:
 
 async def diagnose(settings: Settings, environ: Mapping[str, str]) -> list[Finding]:
     """Find out what works here and what is missing."""
-    from pinnace.core.adapters.claude.binary import find_credential  # noqa: PLC0415 - only for who runs it
-    from pinnace.core.adapters.claude.options import CredentialKind  # noqa: PLC0415
+    from pinnace.core.adapters.claude.binary import find_credential
+    from pinnace.core.adapters.claude.options import CredentialKind
 
     credential = find_credential(environ)
     findings = [_writable(settings)]

@@ -118,7 +118,7 @@ def _from_here(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     TestChatAnthropic.url = f"{served.url}/api"
 
 
-class TestChatAnthropic(standard.ChatModelIntegrationTests):  # type: ignore[misc]
+class TestChatAnthropic(standard.ChatModelIntegrationTests):  # type: ignore[misc]  # the package has no types
     url = ""
     chat_model_class = langchain_anthropic.ChatAnthropic
     model_override_value = MODEL
@@ -129,7 +129,7 @@ class TestChatAnthropic(standard.ChatModelIntegrationTests):  # type: ignore[mis
     supports_pdf_tool_message = True
     supports_anthropic_inputs = True
     enable_vcr_tests = True
-    supported_usage_metadata_details = {  # noqa: RUF012
+    supported_usage_metadata_details = {  # noqa: RUF012 - the base class declares it so
         "invoke": ["cache_creation_input", "cache_read_input"],
         "stream": ["cache_creation_input", "cache_read_input"],
     }

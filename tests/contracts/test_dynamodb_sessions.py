@@ -65,9 +65,9 @@ def sessions(table: Table) -> DynamoSessions:
     return DynamoSessions(table)
 
 
-def session(session_id: str = "chat", **fields: object) -> Session:
+def session(session_id: str = "chat", **fields: Any) -> Session:
     made = Session("p", session_id, f"uuid-{session_id}", created_at=1.0, used_at=1.0)
-    return replace(made, **fields)  # type: ignore[arg-type]
+    return replace(made, **fields)
 
 
 def transcripts_of(table: Table, blobs: Blobs | None = None) -> DynamoTranscripts:

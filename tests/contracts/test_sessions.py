@@ -8,6 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from claude_agent_sdk.testing import run_session_store_conformance
@@ -20,9 +21,9 @@ from pinnace.core.model.sessions import Session
 KEY = {"project_key": "p", "session_id": "s"}
 
 
-def session(session_id: str = "chat", project_id: str = "p", **fields: object) -> Session:
+def session(session_id: str = "chat", project_id: str = "p", **fields: Any) -> Session:
     made = Session(project_id, session_id, f"uuid-{session_id}", created_at=1.0, used_at=1.0)
-    return replace(made, **fields)  # type: ignore[arg-type]
+    return replace(made, **fields)
 
 
 async def test_a_session_is_kept_as_it_is_and_once(kept: SessionStores) -> None:
@@ -127,10 +128,10 @@ def test_no_turn_is_lost_between_threads(kept: SessionStores) -> None:
 
 
 async def test_transcripts_are_a_session_store_of_the_agent_sdk(fresh: Callable[[], SessionStores]) -> None:
-    def make() -> object:
+    def make() -> Any:
         return fresh().transcripts
 
-    await run_session_store_conformance(make, skip_optional=frozenset({"list_session_summaries"}))  # type: ignore[arg-type]
+    await run_session_store_conformance(make, skip_optional=frozenset({"list_session_summaries"}))
 
 
 async def test_an_entry_that_comes_again_is_kept_once(kept: SessionStores) -> None:

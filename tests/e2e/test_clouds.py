@@ -6,6 +6,7 @@ The scripted endpoint stands for the providers; that they take the credentials c
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from served import MODEL, Served, serving
@@ -82,8 +83,8 @@ def test_the_request_reaches_the_provider_as_sent(cloud: tuple[Served, str]) -> 
 
 def test_a_stream_comes_in_the_models_own_deltas(cloud: tuple[Served, str]) -> None:
     served, _ = cloud
-    asked = [{"role": "user", "content": "::text a b c"}]
-    with served.client().messages.stream(model=MODEL, max_tokens=50, messages=asked) as stream:  # type: ignore[arg-type]
+    asked: list[Any] = [{"role": "user", "content": "::text a b c"}]
+    with served.client().messages.stream(model=MODEL, max_tokens=50, messages=asked) as stream:
         assert list(stream.text_stream) == ["a", " b", " c"]
 
 

@@ -56,8 +56,8 @@ def test_the_tool_round_trip_of_a_stateless_client(client: anthropic.Anthropic) 
         for block in first.content
         if block.type == "tool_use"
     ]
-    turns = [*asked, {"role": "assistant", "content": first.content}, {"role": "user", "content": results}]
-    second = client.messages.create(model=MODEL, max_tokens=9, messages=turns, tools=[tool])  # type: ignore[arg-type]
+    turns: list[Any] = [*asked, {"role": "assistant", "content": first.content}, {"role": "user", "content": results}]
+    second = client.messages.create(model=MODEL, max_tokens=9, messages=turns, tools=[tool])
     assert len(results) == 2
     assert second.content[0].type == "text"
 

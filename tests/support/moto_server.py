@@ -34,8 +34,8 @@ def moto_server() -> Iterator[str]:
 
 def main() -> None:
     # Heavy, and not needed by a process that only uses a server.
-    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app  # noqa: PLC0415
-    from werkzeug.serving import WSGIRequestHandler, make_server  # noqa: PLC0415
+    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+    from werkzeug.serving import WSGIRequestHandler, make_server
 
     class Silent(WSGIRequestHandler):
         def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
@@ -44,7 +44,7 @@ def main() -> None:
     application = _one_at_a_time(DomainDispatcherApplication(create_backend_app))
     server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=Silent)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    print(f"http://127.0.0.1:{server.server_port}", flush=True)  # noqa: T201
+    print(f"http://127.0.0.1:{server.server_port}", flush=True)
     sys.stdin.read()
 
 

@@ -58,7 +58,7 @@ def definition(files: Sequence[str]) -> str:
     columns = ", ".join(f"{name}: {_quoted(kind)}" for name, kind in COLUMNS.items())
     # A directory named `a=b` on the way would be one more column.
     return (
-        f"CREATE VIEW access_log AS SELECT * FROM read_json([{names}], format = 'newline_delimited', "  # noqa: S608
+        f"CREATE VIEW access_log AS SELECT * FROM read_json([{names}], format = 'newline_delimited', "  # noqa: S608 - names of the server's own files
         f"ignore_errors = true, hive_partitioning = false, columns = {{{columns}}}) WHERE ts IS NOT NULL"
     )
 

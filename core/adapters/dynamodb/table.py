@@ -34,7 +34,7 @@ def client_of(
 ) -> DynamoDBClient:
     """Make a client; `endpoint` is an emulator's URL, and botocore finds out the rest where it is not given."""
     import boto3  # noqa: PLC0415 - heavy, and not every host has it
-    from botocore.config import Config  # noqa: PLC0415
+    from botocore.config import Config  # noqa: PLC0415 - as above
 
     config = Config(
         max_pool_connections=THREADS,
@@ -104,7 +104,7 @@ class Table:
         return work(self._session or self._open())
 
     def _open(self) -> Session:
-        from botocore.exceptions import BotoCoreError  # noqa: PLC0415
+        from botocore.exceptions import BotoCoreError  # noqa: PLC0415 - heavy, see `client_of`
 
         with self._connecting:
             if self._session is None:

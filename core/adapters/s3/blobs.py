@@ -91,6 +91,6 @@ class S3Blobs:
 
 @cache
 def _transfer() -> TransferConfig:
-    from boto3.s3.transfer import TransferConfig  # noqa: PLC0415
+    from boto3.s3.transfer import TransferConfig  # noqa: PLC0415 - heavy, and not every host has it
 
     return TransferConfig(max_concurrency=PARTS, preferred_transfer_client="classic")

@@ -34,7 +34,7 @@ def client_of(
 ) -> S3Client:
     """Make a client; `endpoint` is an emulator's URL, and botocore finds out the rest where it is not given."""
     import boto3  # noqa: PLC0415 - heavy, and not every host has it
-    from botocore.config import Config  # noqa: PLC0415
+    from botocore.config import Config  # noqa: PLC0415 - as above
 
     config = Config(
         max_pool_connections=THREADS * PARTS,
@@ -85,8 +85,8 @@ class Bucket:
             client.close()
 
     def _work(self, work: Callable[[S3Client], T]) -> T:
-        from boto3.exceptions import Boto3Error  # noqa: PLC0415
-        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+        from boto3.exceptions import Boto3Error  # noqa: PLC0415 - heavy, see `client_of`
+        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - as above
 
         try:
             return work(self._client or self._open())

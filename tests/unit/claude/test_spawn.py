@@ -148,7 +148,7 @@ def test_the_fidelity_of_messages_is_set_for_messages_alone() -> None:
 
 
 def test_added_variables_arrive_and_cannot_change_the_mark_or_the_directories() -> None:
-    added = {"EXTRA": "1", "LANG": "de", MARK: "x", "HOME": "/root", "TMPDIR": "/tmp", "CLAUDE_CONFIG_DIR": "/root"}  # noqa: S108
+    added = {"EXTRA": "1", "LANG": "de", MARK: "x", "HOME": "/root", "TMPDIR": "/tmp", "CLAUDE_CONFIG_DIR": "/root"}  # noqa: S108 - a name, and nothing is put there
     child = started(KEY | {"LANG": "en"}, extra_environment=added)
     environment = child.environment
     assert (environment["EXTRA"], environment["LANG"], environment[MARK]) == ("1", "de", child.mark)
@@ -157,7 +157,7 @@ def test_added_variables_arrive_and_cannot_change_the_mark_or_the_directories() 
 
 
 def test_mark_token_and_directories_are_each_childs_own() -> None:
-    given = KEY | {"HOME": "/root", "TMPDIR": "/tmp", MARK: "the parent's"}  # noqa: S108
+    given = KEY | {"HOME": "/root", "TMPDIR": "/tmp", MARK: "the parent's"}  # noqa: S108 - a name, and nothing is put there
     one, other = started(given), started(given)
     assert one.environment[MARK] == one.mark != other.mark
     assert one.token != other.token
@@ -297,7 +297,7 @@ def test_a_confined_agent_has_the_system_and_its_own_directory(tmp_path: Path) -
     assert {"/usr", "/etc", "/home/me/tools/bin", "/home/me/tools/lib", "/srv/data"} <= set(allowed["-r"])
     own = [path for path in allowed["-w"] if not path.startswith("/dev/")]
     assert [Path(path).parent for path in own] == [tmp_path / "data" / "run"]
-    assert not {"/", "/tmp", "/home", "/root", "/var", "relative"} & {*allowed["-r"], *allowed["-w"]}  # noqa: S108
+    assert not {"/", "/tmp", "/home", "/root", "/var", "relative"} & {*allowed["-r"], *allowed["-w"]}  # noqa: S108 - a name, and nothing is put there
 
 
 def test_a_confined_agent_reads_the_files_that_its_variables_name(tmp_path: Path) -> None:

@@ -83,13 +83,13 @@ def test_the_command_loads_nothing_that_it_may_not_need() -> None:
 
 def test_a_missing_part_is_named_with_what_brings_it() -> None:
     with pytest.raises(click.ClickException) as caught, extra("server"):
-        import no_such_part.at_all  # type: ignore[import-not-found]  # noqa: F401, PLC0415 # pyright: ignore[reportMissingImports]
+        import no_such_part.at_all  # type: ignore[import-not-found]  # noqa: F401, PLC0415 - it cannot be found # pyright: ignore[reportMissingImports]
     assert caught.value.message == "no_such_part is not installed; pip install 'pinnace[server]' brings it."
 
 
 def test_a_missing_file_of_pinnace_is_no_missing_part() -> None:
     with pytest.raises(ModuleNotFoundError), extra("server"):
-        import pinnace.no_such_file  # type: ignore[import-not-found]  # noqa: F401, PLC0415 # pyright: ignore[reportMissingImports]
+        import pinnace.no_such_file  # type: ignore[import-not-found]  # noqa: F401, PLC0415 - it cannot be found # pyright: ignore[reportMissingImports]
 
 
 def test_a_command_whose_part_is_missing_says_so_in_one_sentence() -> None:

@@ -94,18 +94,19 @@ def assembled(events: Iterable[Event]) -> dict[str, Any]:
 def by_the_sdk(events: Iterable[Event], *, beta: bool = False) -> dict[str, Any]:
     snapshot: Any = None
     buffers: dict[int, bytes] = {}
+    event: Any
     for event in events:
         if event["type"] in {"ping", "message_stop"}:
             continue
         if beta:
             snapshot = accumulate_beta(
-                event=event,  # type: ignore[arg-type]
+                event=event,
                 current_snapshot=snapshot,
                 json_bufs=buffers,
                 request_headers=Headers(),
             )
         else:
-            snapshot = accumulate_event(event=event, current_snapshot=snapshot, json_bufs=buffers)  # type: ignore[arg-type]
+            snapshot = accumulate_event(event=event, current_snapshot=snapshot, json_bufs=buffers)
     return dumped(snapshot)
 
 

@@ -68,9 +68,9 @@ def test_the_agent_sdk_reads_the_same(turns: list[tuple[str, str]]) -> None:
     entries = transcript(*((role, [{"type": "text", "text": text}]) for role, text in turns))
 
     async def theirs() -> list[Any]:
-        store = InMemorySessionStore()
+        store: Any = InMemorySessionStore()
         key = {"project_key": project_key_for_directory("/"), "session_id": SESSION}
-        await store.append(key, entries)  # type: ignore[arg-type]
+        await store.append(key, entries)
         return await get_session_messages_from_store(store, SESSION, "/")
 
     read = asyncio.run(theirs())
