@@ -8,24 +8,25 @@ venv := .venv
 bin := $(venv)/bin
 installed := $(venv)/.installed
 clients := .venv-clients
-plain := not lambda and not dynamodb and not clients and not stores
+plain := not lambda and not dynamodb and not clients and not stores and not soak
 with_clients := $(clients)/.installed
 compile = $(bin)/uv pip compile --quiet --no-config --upgrade --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate --no-emit-index-url --no-emit-find-links
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test coverage check format bench test-lambda test-stores test-dynamodb test-clients lock clean
+.PHONY: help venv demo test coverage check format bench test-soak test-lambda test-stores test-dynamodb test-clients lock clean
 .SILENT:
 
 help:
 	echo 'make venv           the virtual environment in $(venv), from requirements-dev.lock'
 	echo 'make demo           a server, a scripted model and a client, with no key'
 	echo 'make test           every test that needs nothing but Python'
-	echo 'make coverage       the same tests and those of the stores, and which lines they ran; fails below 90 %'
+	echo 'make coverage       the same tests, test-soak and test-stores, and which lines they ran; fails below 90 %'
 	echo 'make check          formatting, lint, types (mypy, pyright) and the arrows between packages'
 	echo 'make format         write the formatting that check asks for'
 	echo 'make bench          the benchmarks'
 	echo 'make test-lambda    the tests that need the emulator of the Lambda runtime'
+	echo 'make test-soak      the tests that need nothing but Python, and minutes of it'
 	echo 'make test-stores    the tests of stores that are a server of their own: Redis, DynamoDB and S3 on emulators'
 	echo 'make test-dynamodb  the contracts of the stores against DynamoDB Local; needs java and mvn'
 	echo 'make test-clients   the tests that drive clients of other frameworks and languages; with node where it is'
@@ -50,9 +51,9 @@ demo: $(installed)
 test: $(installed)
 	$(bin)/pytest -n "$$(nproc 2>/dev/null || echo auto)" --dist worksteal -m '$(plain)' $(PYTEST_ARGS)
 
-# Of the same tests and those of test-stores. Counting lines takes half as long again as the tests themselves.
+# Of the same tests, of test-soak and of test-stores. Counting lines takes half as long again as the tests themselves.
 coverage: $(installed)
-	$(bin)/pytest -n "$$(nproc 2>/dev/null || echo auto)" --dist worksteal -m '$(plain) or stores' --cov --cov-report=term $(PYTEST_ARGS)
+	$(bin)/pytest -n "$$(nproc 2>/dev/null || echo auto)" --dist worksteal -m '$(plain) or stores or soak' --cov --cov-report=term $(PYTEST_ARGS)
 
 check: $(installed)
 	$(bin)/ruff format --check --quiet . || { echo 'make format writes what ruff format asks for' >&2; exit 1; }
@@ -67,6 +68,10 @@ format: $(installed)
 
 bench: $(installed)
 	$(bin)/python -m benchmarks.run $(BENCH_ARGS)
+
+# Hundreds of calls at once, servers that are killed, every request that the schema suggests.
+test-soak: $(installed)
+	$(bin)/pytest -n "$$(nproc 2>/dev/null || echo auto)" --dist worksteal -m soak $(PYTEST_ARGS)
 
 # They need Python alone too, and would take the tests above beyond five minutes.
 test-stores: $(installed)

@@ -24,7 +24,8 @@ from pinnace.core.model.routing import Thresholds
 from pinnace.core.model.run import MessageMode, ModelEvent, Outcome, PoolStats, Profile, RunEvent, RunRequest
 from pinnace.core.ports import RunContext, SessionLink, Toll
 from pinnace.core.settings import Settings
-from pinnace.core.stores import open_sessions, open_stores
+from pinnace.core.stores.sessions import open_sessions
+from pinnace.core.stores.tenancy import open_stores
 from pinnace.core.usecases.access import Access
 from pinnace.core.usecases.billing import Billing
 from pinnace.core.usecases.call import Call, Receipt

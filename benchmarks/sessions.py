@@ -27,7 +27,7 @@ from pinnace.core.adapters.local.workspaces import PackedWorkspaces
 from pinnace.core.model.run import Profile
 from pinnace.core.model.sessions import Session
 from pinnace.core.settings import Settings
-from pinnace.core.stores import open_sessions
+from pinnace.core.stores.sessions import open_sessions
 from pinnace.core.usecases.turns import key_of
 from pinnace.core.wire.transcripts import entry_of, last_of
 from pinnace.core.wiring import system_clock

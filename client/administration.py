@@ -69,7 +69,7 @@ def _refusal(answer: httpx.Response) -> str:
 def make_administrator(config: Path | None, name: str) -> str:
     """Make an administrator's key in the stores of this machine, and give its secret."""
     from pinnace.core.sources import load
-    from pinnace.core.stores import open_stores
+    from pinnace.core.stores.tenancy import open_stores
     from pinnace.core.usecases.access import Access
     from pinnace.core.wiring import system_clock
 

@@ -55,7 +55,7 @@ def run_sql(statement: str, config: Path | None, as_csv: bool, as_json: bool) ->
 
     with extra("server,analytics"):
         from pinnace.core.sources import load
-        from pinnace.core.stores import query_access_log
+        from pinnace.core.stores.access_log import query_access_log
 
     try:
         found = query_access_log(load(config=config), statement)

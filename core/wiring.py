@@ -29,7 +29,9 @@ from pinnace.core.ports import (
     UsageStore,
 )
 from pinnace.core.settings import Settings
-from pinnace.core.stores import SessionStores, open_access_log, open_sessions, open_stores
+from pinnace.core.stores.access_log import open_access_log
+from pinnace.core.stores.sessions import SessionStores, open_sessions
+from pinnace.core.stores.tenancy import open_stores
 
 if TYPE_CHECKING:
     from pinnace.core.adapters.claude.options import AgentOptions, PoolOptions

@@ -1,6 +1,9 @@
-"""Knows which names of files lead where they should; it must not know where files are kept."""
+"""Knows which names of files lead where they should, and in what pieces files are read; it must not know where files are kept."""
 
 from __future__ import annotations
+
+#: Bytes of a file that are in memory at once while it is read.
+PIECE = 1 << 18
 
 
 def checked(name: str) -> str:

@@ -5,7 +5,7 @@ Each need is a Protocol with its contract in prose.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -130,6 +130,10 @@ class Blobs(Protocol):
 
     async def get(self, name: str, target: Path) -> bool:
         """Write it to a file; False where there is none."""
+        ...
+
+    def read(self, name: str, start: int = 0, length: int | None = None) -> AsyncGenerator[bytes, None]:
+        """Its bytes from `start` on, or so many of them, in pieces; raises `StoreFailed` where there is no such file."""
         ...
 
     async def copy(self, source: str, target: str) -> None:

@@ -6,25 +6,18 @@ import asyncio
 import os
 import stat
 import time
-from collections.abc import Callable
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import pytest
-from stores import s3_bucket
+from blob_stores import KINDS
 
 from pinnace.core.adapters.local.blobs import LocalBlobs
 from pinnace.core.adapters.local.workspaces import PackedWorkspaces
-from pinnace.core.adapters.memory.blobs import MemoryBlobs
-from pinnace.core.adapters.s3.blobs import S3Blobs
 from pinnace.core.errors import InvalidRequest, RequestTooLarge, StoreFailed
 from pinnace.core.ports import Blobs
 
 NAME = "0123456789abcdef/session"
-KINDS: dict[str, Callable[[Path], Blobs]] = {
-    "memory": lambda _place: MemoryBlobs(),
-    "local": lambda place: LocalBlobs(place / "blobs"),
-    "s3": lambda place: S3Blobs(s3_bucket(place), "files"),
-}
 
 
 class CountingBlobs:
@@ -40,6 +33,9 @@ class CountingBlobs:
 
     async def get(self, name: str, target: Path) -> bool:
         return await self._blobs.get(name, target)
+
+    def read(self, name: str, start: int = 0, length: int | None = None) -> AsyncGenerator[bytes, None]:
+        return self._blobs.read(name, start, length)
 
     async def copy(self, source: str, target: str) -> None:
         await self._blobs.copy(source, target)

@@ -81,6 +81,7 @@ def test_eight_calls_at_once_cannot_spend_more_than_three_hundred_tokens(managed
     assert set(statuses) == {200, 402}
 
 
+@pytest.mark.soak
 def test_five_hundred_calls_of_which_a_third_leaves_spend_what_they_used_and_never_more(managed: Tenancy) -> None:
     chance = random.Random(4)  # noqa: S311 - a test's dice
     bodies = []
@@ -208,6 +209,7 @@ def test_what_an_agent_used_is_what_its_answer_says(managed: Tenancy) -> None:
     assert Decimal(str(answer["usage"]["cost_usd"])) == managed.spending(project_id)["spent_usd"]
 
 
+@pytest.mark.soak
 def test_calls_that_a_killed_server_never_settled_count_in_full(upstream: Upstream, own_directory: Path) -> None:
     variables = {"PINNACE_REQUEST_TIMEOUT": "3", "PINNACE_AGENT__SPARES": "0"}
     project_id, reserved = "", Decimal(0)

@@ -150,6 +150,7 @@ def test_a_cli_that_goes_wrong_becomes_an_error_and_the_pool_heals(
         assert whole["content"][0]["text"] == "half"
 
 
+@pytest.mark.soak
 def test_two_hundred_callers_of_whom_a_third_leave_midway_leave_nothing(served: Served, own_directory: Path) -> None:
     leaving = set(range(0, 198, 3))
     variables = {"PINNACE_AGENT__SPARES": "0", "PINNACE_POOL__MAX_PROCESSES": "6", "PINNACE_POOL__MAX_WAITING": "300"}

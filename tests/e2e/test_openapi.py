@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import GenerationMode
@@ -13,9 +14,10 @@ from served import Served
 
 # Now, and not later beside other threads: they may not parse at the same time (python/cpython#106905).
 importlib.import_module("schemathesis.specs.openapi.schemas")
-ROUNDS = 6
+ROUNDS = 12
 
 
+@pytest.mark.soak
 def test_no_request_that_the_schema_suggests_is_a_server_error(served: Served) -> None:
     schema = schemathesis.openapi.from_url(f"{served.url}/openapi.json")
     tried = 0

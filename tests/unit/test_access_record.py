@@ -16,7 +16,7 @@ from pinnace.core.model.usage import Use
 from pinnace.core.ports import AccessLog
 from pinnace.core.sections import AccessLogSettings
 from pinnace.core.settings import Settings
-from pinnace.core.stores import open_access_log
+from pinnace.core.stores.access_log import open_access_log
 from pinnace.core.usecases.call import Receipt
 from pinnace.handlers.access_record import record_of
 from pinnace.handlers.calling import account

@@ -23,7 +23,8 @@ from pinnace.core.adapters.sqlite.sessions import SqliteSessions
 from pinnace.core.errors import Misconfigured, StoreFailed
 from pinnace.core.model.answers import AnswerId, AnswerKind
 from pinnace.core.sources import load
-from pinnace.core.stores import open_sessions, open_stores
+from pinnace.core.stores.sessions import open_sessions
+from pinnace.core.stores.tenancy import open_stores
 
 URL = "redis://127.0.0.1:1"
 AWS = {"PINNACE_STORE": "dynamodb", "PINNACE_AWS__TABLE": "table", "PINNACE_AWS__BUCKET": "bucket"}
@@ -112,7 +113,7 @@ import sys
 sys.modules["{package}"] = None
 from pinnace.core.errors import Misconfigured
 from pinnace.core.sources import load
-from pinnace.core.stores import open_stores
+from pinnace.core.stores.tenancy import open_stores
 open_stores(load({{}}))
 try:
     open_stores(load({variables!r}))

@@ -7,11 +7,12 @@ import contextlib
 import os
 import secrets
 import shutil
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from pinnace.core.adapters.blob_names import checked
+from pinnace.core.adapters.blob_names import PIECE, checked
 from pinnace.core.errors import StoreFailed
 
 T = TypeVar("T")
@@ -35,6 +36,22 @@ class LocalBlobs:
             return True
 
         return await _in_thread(work)
+
+    async def read(self, name: str, start: int = 0, length: int | None = None) -> AsyncGenerator[bytes, None]:
+        try:
+            file = await asyncio.to_thread(self._place(name).open, "rb")
+        except FileNotFoundError:
+            raise StoreFailed("A file that the server kept is not there any more.") from None
+        with file:
+            await _in_thread(lambda: file.seek(start))
+            left = length
+            while left is None or left > 0:
+                size = PIECE if left is None else min(PIECE, left)
+                piece = await _in_thread(partial(file.read, size))
+                if not piece:
+                    return
+                left = None if left is None else left - len(piece)
+                yield piece
 
     async def copy(self, source: str, target: str) -> None:
         await _in_thread(lambda: self._put(target, self._place(source)))

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import AsyncGenerator
 from pathlib import Path
+
+from pinnace.core.adapters.blob_names import PIECE
+from pinnace.core.errors import StoreFailed
 
 
 class MemoryBlobs:
@@ -25,6 +29,15 @@ class MemoryBlobs:
         if data is not None:
             await asyncio.to_thread(target.write_bytes, data)
         return data is not None
+
+    async def read(self, name: str, start: int = 0, length: int | None = None) -> AsyncGenerator[bytes, None]:
+        with self._lock:
+            data = self._kept.get(name)
+        if data is None:
+            raise StoreFailed("A file that the server kept is not there any more.")
+        whole = memoryview(data)[start : None if length is None else start + length]
+        for at in range(0, len(whole), PIECE):
+            yield bytes(whole[at : at + PIECE])
 
     async def copy(self, source: str, target: str) -> None:
         with self._lock:

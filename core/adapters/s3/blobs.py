@@ -1,21 +1,25 @@
 """Knows how files are kept in S3; see `pinnace.core.ports.Blobs` for what it promises.
 
 `put` is one request up to 8 MiB and a multipart upload beyond, `get` is two (how large it is, and the file), `copy` is two,
-`delete` one, and `delete_all` is two for 1,000 files. S3 shows a file that was written at once, and never a part of it.
+`read` and `delete` are one, and `delete_all` is two for 1,000 files. S3 shows a file that was written at once, and never a part
+of it.
 """
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import AsyncGenerator
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pinnace.core.adapters.blob_names import checked
+from pinnace.core.adapters.blob_names import PIECE, checked
 from pinnace.core.adapters.s3.bucket import PARTS, Bucket
 from pinnace.core.errors import StoreFailed
 
 if TYPE_CHECKING:
     from boto3.s3.transfer import TransferConfig
+    from botocore.response import StreamingBody
     from types_boto3_s3 import S3Client
     from types_boto3_s3.type_defs import ObjectIdentifierTypeDef
 
@@ -52,6 +56,16 @@ class S3Blobs:
 
         return await self._bucket.run(work)
 
+    async def read(self, name: str, start: int = 0, length: int | None = None) -> AsyncGenerator[bytes, None]:
+        if length == 0:
+            return
+        body = await self._bucket.run(lambda client: self._open(client, self._key(name), start, length))
+        if body is None:
+            return
+        with contextlib.closing(body):
+            while piece := await self._bucket.run(lambda _client: body.read(PIECE)):
+                yield piece
+
     async def copy(self, source: str, target: str) -> None:
         there, here = self._key(source), self._key(target)
         await self._bucket.run(
@@ -79,6 +93,21 @@ class S3Blobs:
                     self._delete(client, keys)
 
         await self._bucket.run(work)
+
+    def _open(self, client: S3Client, key: str, start: int, length: int | None) -> StreamingBody | None:
+        from botocore.exceptions import ClientError  # noqa: PLC0415 - heavy, and not every host has it
+
+        end = "" if length is None else start + length - 1
+        try:
+            return client.get_object(Bucket=self._bucket.name, Key=key, Range=f"bytes={start}-{end}")["Body"]
+        except ClientError as error:
+            code = error.response.get("Error", {}).get("Code")
+            # Beyond the end there is nothing, as in any other file.
+            if code == "InvalidRange":
+                return None
+            if code != "NoSuchKey":
+                raise
+            raise StoreFailed("A file that the server kept is not there any more.") from error
 
     def _delete(self, client: S3Client, keys: list[ObjectIdentifierTypeDef]) -> None:
         answer = client.delete_objects(Bucket=self._bucket.name, Delete={"Objects": keys, "Quiet": True})
