@@ -49,6 +49,11 @@ class Meter:
     reset: float
 
 
+def moment_of(now: float) -> int:
+    """A time in seconds as a whole number of nanoseconds."""
+    return int(now * SECOND)
+
+
 def arrival(take: Take, before: int | None, now: int) -> int:
     """The theoretical arrival time after a take, whether or not it is admitted."""
     return max(now, before or 0) + _share(take)
@@ -95,3 +100,8 @@ def meter(take: Take, after: int | None, now: int) -> Meter:
     full_at = max(now, after or 0)
     remaining = (now + WINDOW - full_at) * take.limit // WINDOW
     return Meter(take.kind, take.limit, max(0, remaining), (full_at - now) / SECOND)
+
+
+def meters(takes: Sequence[Take], after: Sequence[int], now: int) -> list[Meter]:
+    """How the limits stand at `now`, each after its take."""
+    return [meter(take, then, now) for take, then in zip(takes, after, strict=True)]

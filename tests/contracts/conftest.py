@@ -1,14 +1,20 @@
-"""Knows that every store of a port is put through the same tests, the one in memory first; the file's name says which port."""
+"""Knows that every store of the port that a file is named for is put through the same tests, and what those of Redis share."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import session_stores
+from redis import Redis
+from redis_server import shared_server
 from session_stores import SessionStores
-from stores import KINDS, SHARED, Stores, keepers
+from stores import KINDS, SHARED, keepers
+
+from pinnace.core.adapters.redis.connection import Connection
+from pinnace.core.stores.tenancy import Stores
 
 #: Stores that are a server of their own, an emulator's or a real one: `make test-stores` runs their tests.
 SERVED = ("dynamodb", "redis", "s3")
@@ -76,3 +82,24 @@ async def fresh(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 def kept_shared(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, Path]:
     session_stores.KINDS[request.param](tmp_path)
     return request.param, tmp_path
+
+
+@pytest.fixture
+def prefix(tmp_path: Path) -> str:
+    """What a test's own keys begin with, in the Redis that all tests share."""
+    return f"test:{tmp_path.name}:{tmp_path.stat().st_ino}"
+
+
+@pytest.fixture
+async def connection(prefix: str) -> AsyncIterator[Connection]:
+    """A connection to Redis for the test's own keys."""
+    opened = Connection(shared_server(), prefix)
+    yield opened
+    await opened.aclose()
+
+
+@pytest.fixture
+def inside() -> Iterator[Any]:
+    """A look into the Redis that all tests share; redis-py's types leave open what a command gives."""
+    with Redis.from_url(shared_server()) as client:
+        yield client

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 
 from crowds import in_threads
-from stores import Stores
 
 from pinnace.core.model.answers import AnswerId, AnswerKind, KeptAnswer
+from pinnace.core.stores.tenancy import Stores
 
 ID = AnswerId(AnswerKind.ONCE, "prj_1", "name")
 ANSWER = KeptAnswer("f", b"\x00answer\xff")

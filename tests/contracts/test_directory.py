@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import pytest
 from crowds import in_threads
-from stores import Stores
 
 from pinnace.core.model.access import (
     AuditEntry,
@@ -19,6 +18,7 @@ from pinnace.core.model.access import (
     Scope,
 )
 from pinnace.core.model.run import Profile
+from pinnace.core.stores.tenancy import Stores
 
 FULL = Project(
     "prj_full",

@@ -12,10 +12,11 @@ from crowds import in_processes, in_threads
 from hammer import ACCOUNT as SHARED_ACCOUNT
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from stores import KINDS, Stores
+from stores import KINDS
 
 from pinnace.core.errors import BudgetExceeded
 from pinnace.core.model.ledger import Account, Amount, Balance, Cap, Reservation
+from pinnace.core.stores.tenancy import Stores
 
 MONTH = Account("project:p", "2026-11")
 TOTAL = Account("project:p", "all")

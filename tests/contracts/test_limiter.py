@@ -8,10 +8,10 @@ import pytest
 from crowds import in_processes, in_threads
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from stores import Stores
 
 from pinnace.core.errors import RateLimited
 from pinnace.core.model.limits import Lease, Meter, Take
+from pinnace.core.stores.tenancy import Stores
 
 NOW = 1_800_000_000.0
 

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from redis import Redis
 from redis.crc import key_slot
-from redis_server import shared_server
+from redis_operations import keys
 
 from pinnace.core.adapters.clock import SystemClock
 from pinnace.core.adapters.redis.connection import Connection
@@ -22,26 +19,8 @@ SUB = {**KEY, "subpath": "subagents/agent-1"}
 
 
 @pytest.fixture
-def prefix(tmp_path: Path) -> str:
-    return f"test:{tmp_path.name}:{tmp_path.stat().st_ino}"
-
-
-@pytest.fixture
-async def transcripts(prefix: str) -> AsyncIterator[RedisTranscripts]:
-    connection = Connection(shared_server(), prefix)
-    yield RedisTranscripts(connection, SystemClock())
-    await connection.aclose()
-
-
-@pytest.fixture
-def inside() -> Iterator[Any]:
-    """A look into the server that all tests share; redis-py's types leave open what a command gives."""
-    with Redis.from_url(shared_server()) as client:
-        yield client
-
-
-def keys(inside: Any, prefix: str) -> list[str]:
-    return sorted(key.decode() for key in inside.scan_iter(f"{prefix}:*"))
+def transcripts(connection: Connection) -> RedisTranscripts:
+    return RedisTranscripts(connection, SystemClock())
 
 
 async def test_an_append_is_one_script_once_the_session_is_listed(transcripts: RedisTranscripts, inside: Any) -> None:

@@ -7,9 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from crowds import in_processes, in_threads
-from stores import KINDS, Stores
+from stores import KINDS
 
 from pinnace.core.model.usage import UsageRecord, UsageTotal, Use
+from pinnace.core.stores.tenancy import Stores
 
 DAY = 86_400.0
 NOON = 1_800_014_400.0

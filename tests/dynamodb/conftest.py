@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 import session_stores
 from session_stores import SessionStores
-from stores import KINDS, Stores, make_dynamodb_table
+from stores import KINDS, make_dynamodb_table
+
+from pinnace.core.stores.tenancy import Stores
 
 HERE = Path(__file__).parent
 JARS = HERE / "target" / "dependency"

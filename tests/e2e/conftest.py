@@ -1,4 +1,4 @@
-"""Knows the server that most end-to-end tests share, one for each worker."""
+"""Knows the servers that end-to-end tests share: one for each worker, and one with keys for each file that asks for it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from served import Served, serving
+from tenants import Tenancy, tenancy
 
 from pinnace.testing.upstream import Upstream
 
@@ -45,6 +46,28 @@ def served(shared: Served) -> Served:
     """The shared server, with nothing recorded yet."""
     shared.upstream.forget()
     return shared
+
+
+@pytest.fixture(scope="module")
+def variables() -> dict[str, str]:
+    """What `managed` is told; a file that needs something else says so with a fixture of its own."""
+    return {"PINNACE_AGENT__ALLOWED_TOOLS": '["Bash"]'}
+
+
+@pytest.fixture(scope="module")
+def managed(
+    upstream: Upstream, tmp_path_factory: pytest.TempPathFactory, variables: dict[str, str]
+) -> Iterator[Tenancy]:
+    with tenancy(tmp_path_factory.mktemp("managed"), upstream, **variables) as started:
+        yield started
+
+
+@pytest.fixture
+def key(managed: Tenancy) -> str:
+    """The secret of a key of a project of its own, with nothing recorded yet."""
+    managed.served.upstream.forget()
+    secret: str = managed.key(managed.project())["key"]
+    return secret
 
 
 @pytest.fixture

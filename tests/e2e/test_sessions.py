@@ -7,32 +7,17 @@ import json
 import os
 import signal
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from served import MODEL, Served, serving
-from tenants import Tenancy, tenancy
+from tenants import Tenancy
 
 from pinnace.testing.upstream import Upstream
 
 PROFILES = {"/api": "messages", "/sdk": "agent"}
-
-
-@pytest.fixture(scope="module")
-def managed(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tenancy]:
-    variables = {"PINNACE_AGENT__ALLOWED_TOOLS": '["Bash", "Read", "Write"]'}
-    with tenancy(tmp_path_factory.mktemp("sessions"), upstream, **variables) as started:
-        yield started
-
-
-@pytest.fixture
-def key(managed: Tenancy) -> str:
-    managed.served.upstream.forget()
-    secret: str = managed.key(managed.project())["key"]
-    return secret
 
 
 def say(

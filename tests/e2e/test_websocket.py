@@ -4,34 +4,17 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from served import MODEL, Served
 from talks import Frame, said, talking
-from tenants import Tenancy, tenancy
-
-from pinnace.testing.upstream import Upstream
+from tenants import Tenancy
 
 USAGE = '::usage {"input_tokens": 11, "output_tokens": 7}\n'
 COST = f"0.{11 * 2 + 7 * 10:06}"
 WEATHER = {"name": "depth", "description": "d", "input_schema": {"type": "object"}}
-
-
-@pytest.fixture(scope="module")
-def managed(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tenancy]:
-    variables = {"PINNACE_AGENT__ALLOWED_TOOLS": '["Bash"]'}
-    with tenancy(tmp_path_factory.mktemp("websocket"), upstream, **variables) as started:
-        yield started
-
-
-@pytest.fixture
-def key(managed: Tenancy) -> str:
-    managed.served.upstream.forget()
-    secret: str = managed.key(managed.project())["key"]
-    return secret
 
 
 def kinds(frames: list[Frame]) -> list[str]:

@@ -8,14 +8,13 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from served import Served, serving
 from talks import Talk, address, said, talking
-from tenants import Tenancy, tenancy
+from tenants import Tenancy
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
@@ -27,22 +26,13 @@ PING = 3
 
 
 @pytest.fixture(scope="module")
-def managed(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tenancy]:
-    variables = {
+def variables() -> dict[str, str]:
+    return {
         "PINNACE_CORS_ORIGINS": f'["{PAGE}"]',
         "PINNACE_MAX_BODY_BYTES": "100000",
         "PINNACE_PING_SECONDS": f"{PING}",
         "PINNACE_AGENT__SPARES": "0",
     }
-    with tenancy(tmp_path_factory.mktemp("ends"), upstream, **variables) as started:
-        yield started
-
-
-@pytest.fixture
-def key(managed: Tenancy) -> str:
-    managed.served.upstream.forget()
-    secret: str = managed.key(managed.project())["key"]
-    return secret
 
 
 @pytest.mark.parametrize("header", ["x-api-key", "authorization"])

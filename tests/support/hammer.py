@@ -8,12 +8,13 @@ import uuid
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from stores import KINDS, Stores
+from stores import KINDS
 
 from pinnace.core.errors import BudgetExceeded, RateLimited
 from pinnace.core.model.ledger import Account, Amount, Cap, Reservation
 from pinnace.core.model.limits import Lease, Take
 from pinnace.core.model.usage import UsageRecord, Use
+from pinnace.core.stores.tenancy import Stores
 
 ACCOUNT = Account("project:shared", "2026-11")
 CAP = Cap(ACCOUNT, 1_000, None)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import atexit
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache, partial
 from hashlib import sha256
 from pathlib import Path
@@ -36,29 +36,16 @@ from pinnace.core.adapters.sqlite.directory import SqliteDirectory
 from pinnace.core.adapters.sqlite.ledger import SqliteLedger
 from pinnace.core.adapters.sqlite.limiter import SqliteLimiter
 from pinnace.core.adapters.sqlite.usage import SqliteUsageStore
-from pinnace.core.ports import AnswerStore, Directory, Ledger, Limiter, UsageStore
+from pinnace.core.stores.connections import nothing
+from pinnace.core.stores.tenancy import Stores
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
     from types_boto3_s3 import S3Client
 
 
-@dataclass(frozen=True)
-class Stores:
-    directory: Directory
-    ledger: Ledger
-    limiter: Limiter
-    usage: UsageStore
-    answers: AnswerStore
-    close: Callable[[], Awaitable[None]]
-
-
-async def _nothing() -> None:
-    return None
-
-
 def in_memory(_place: Path) -> Stores:
-    return Stores(MemoryDirectory(), MemoryLedger(), MemoryLimiter(), MemoryUsageStore(), MemoryAnswerStore(), _nothing)
+    return Stores(MemoryDirectory(), MemoryLedger(), MemoryLimiter(), MemoryUsageStore(), MemoryAnswerStore(), nothing)
 
 
 def in_sqlite(place: Path) -> Stores:

@@ -20,7 +20,6 @@ from pinnace.core.adapters.dynamodb.recent import Recent
 from pinnace.core.adapters.dynamodb.session import Session
 from pinnace.core.adapters.dynamodb.table import Table
 from pinnace.core.model.limits import (
-    SECOND,
     WINDOW,
     Lease,
     Meter,
@@ -30,6 +29,7 @@ from pinnace.core.model.limits import (
     check_places,
     corrected,
     meter,
+    moment_of,
 )
 
 _NOTHING: Item = {}
@@ -49,7 +49,7 @@ class DynamoLimiter:
         await self._table.run(lambda session: self._leave(session, corrections, now, lease))
 
     def _enter(self, session: Session, takes: Sequence[Take], now: float, lease: Lease | None) -> list[Meter]:
-        moment = int(now * SECOND)
+        moment = moment_of(now)
         names = list(dict.fromkeys([*(take.name for take in takes), *([lease.name] if lease else ())]))
         seen = self._guess(names)
         for _ in session.attempts():
@@ -66,7 +66,7 @@ class DynamoLimiter:
     def _leave(
         self, session: Session, corrections: Sequence[tuple[Take, int]], now: float, lease: Lease | None
     ) -> None:
-        moment = int(now * SECOND)
+        moment = moment_of(now)
         names = list(dict.fromkeys([*(take.name for take, _ in corrections), *([lease.name] if lease else ())]))
         seen = self._guess(names)
         for attempt in session.attempts():

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
+from pinnace.core.adapters.aws_clients import config_of, session_of
 from pinnace.core.adapters.dynamodb.session import Session
 from pinnace.core.errors import StoreFailed
 
@@ -23,7 +24,7 @@ T = TypeVar("T")
 #: How many calls wait for DynamoDB at once; each has a connection of its own.
 THREADS = 32
 #: Seconds.
-_CONNECT_TIMEOUT, _READ_TIMEOUT = 3.0, 10.0
+_READ_TIMEOUT = 10.0
 
 
 def client_of(
@@ -33,21 +34,9 @@ def client_of(
     secret_access_key: str | None = None,
 ) -> DynamoDBClient:
     """Make a client; `endpoint` is an emulator's URL, and botocore finds out the rest where it is not given."""
-    import boto3  # noqa: PLC0415 - heavy, and not every host has it
-    from botocore.config import Config  # noqa: PLC0415 - as above
-
-    config = Config(
-        max_pool_connections=THREADS,
-        connect_timeout=_CONNECT_TIMEOUT,
-        read_timeout=_READ_TIMEOUT,
-        # Every request is built here, and looking through each takes longer than building it.
-        parameter_validation=False,
-        retries={"mode": "standard", "total_max_attempts": 4},
-    )
-    # A session of its own, because the default one must not be used by several threads.
-    return boto3.Session(access_key_id, secret_access_key, region_name=region).client(
-        "dynamodb", endpoint_url=endpoint, config=config
-    )
+    # Every request is built here, and looking through each takes longer than building it.
+    config = config_of(THREADS, _READ_TIMEOUT, parameter_validation=False)
+    return session_of(region, access_key_id, secret_access_key).client("dynamodb", endpoint_url=endpoint, config=config)
 
 
 def _unobserved(_operation: str) -> None:
@@ -104,7 +93,7 @@ class Table:
         return work(self._session or self._open())
 
     def _open(self) -> Session:
-        from botocore.exceptions import BotoCoreError  # noqa: PLC0415 - heavy, see `client_of`
+        from botocore.exceptions import BotoCoreError  # noqa: PLC0415 - heavy, and not every host has it
 
         with self._connecting:
             if self._session is None:

@@ -6,7 +6,6 @@ import threading
 from collections.abc import Sequence
 
 from pinnace.core.model.limits import (
-    SECOND,
     Lease,
     Meter,
     Take,
@@ -14,7 +13,8 @@ from pinnace.core.model.limits import (
     check_arrivals,
     check_places,
     corrected,
-    meter,
+    meters,
+    moment_of,
 )
 
 
@@ -27,7 +27,7 @@ class MemoryLimiter:
         self._places: dict[str, dict[str, float]] = {}
 
     async def enter(self, takes: Sequence[Take], now: float, lease: Lease | None = None) -> Sequence[Meter]:
-        moment = int(now * SECOND)
+        moment = moment_of(now)
         with self._lock:
             after = [arrival(take, self._arrivals.get((take.name, take.kind)), moment) for take in takes]
             check_arrivals(takes, after, moment)
@@ -39,10 +39,10 @@ class MemoryLimiter:
                 held[lease.id] = lease.expires_at
             for take, then in zip(takes, after, strict=True):
                 self._arrivals[take.name, take.kind] = then
-            return [meter(take, then, moment) for take, then in zip(takes, after, strict=True)]
+            return meters(takes, after, moment)
 
     async def leave(self, corrections: Sequence[tuple[Take, int]], now: float, lease: Lease | None = None) -> None:
-        moment = int(now * SECOND)
+        moment = moment_of(now)
         with self._lock:
             for take, used in corrections:
                 name = (take.name, take.kind)

@@ -26,7 +26,8 @@ from pinnace.core.model.limits import (
     check_arrivals,
     check_places,
     corrected,
-    meter,
+    meters,
+    moment_of,
 )
 
 #: ARGV is now in seconds and nanoseconds, SPARE, and how many of KEYS are moments.
@@ -92,7 +93,7 @@ class RedisLimiter:
         keys = self._keys(takes, lease)
         if not keys:
             return []
-        moment = int(now * SECOND)
+        moment = moment_of(now)
         steps = [arrival(take, None, 0) for take in takes]
         wanted: list[Argument] = []
         if lease is not None:
@@ -104,7 +105,7 @@ class RedisLimiter:
         check_arrivals(takes, after, moment)
         if status == b"full" and lease is not None:
             check_places(lease, [math.inf] * lease.places, now)
-        return [meter(take, then, moment) for take, then in zip(takes, after, strict=True)]
+        return meters(takes, after, moment)
 
     async def leave(self, corrections: Sequence[tuple[Take, int]], now: float, lease: Lease | None = None) -> None:
         keys = self._keys([take for take, _ in corrections], lease)
@@ -113,7 +114,7 @@ class RedisLimiter:
         steps = [corrected(take, None, 0, used) for take, used in corrections]
         left = [lease.id] if lease else []
         await self._connection.call(
-            _LEAVE, keys, *divmod(int(now * SECOND), SECOND), SPARE, len(corrections), *steps, *left
+            _LEAVE, keys, *divmod(moment_of(now), SECOND), SPARE, len(corrections), *steps, *left
         )
 
     def _keys(self, takes: Sequence[Take], lease: Lease | None) -> list[str]:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
+from pinnace.core.adapters.aws_clients import config_of, session_of
 from pinnace.core.errors import StoreFailed
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ THREADS = 16
 #: Parts of one large file that are under way at once.
 PARTS = 4
 #: Seconds.
-_CONNECT_TIMEOUT, _READ_TIMEOUT = 3.0, 30.0
+_READ_TIMEOUT = 30.0
 
 
 def client_of(
@@ -33,21 +34,11 @@ def client_of(
     secret_access_key: str | None = None,
 ) -> S3Client:
     """Make a client; `endpoint` is an emulator's URL, and botocore finds out the rest where it is not given."""
-    import boto3  # noqa: PLC0415 - heavy, and not every host has it
-    from botocore.config import Config  # noqa: PLC0415 - as above
-
-    config = Config(
-        max_pool_connections=THREADS * PARTS,
-        connect_timeout=_CONNECT_TIMEOUT,
-        read_timeout=_READ_TIMEOUT,
-        retries={"mode": "standard", "total_max_attempts": 4},
-        # An emulator has no names for buckets.
-        s3={"addressing_style": "path" if endpoint else "auto"},
-    )
-    # A session of its own, because the default one must not be used by several threads.
-    return boto3.Session(access_key_id, secret_access_key, region_name=region).client(
-        "s3", endpoint_url=endpoint, config=config
-    )
+    # An emulator has no names for buckets.
+    addressing = {"addressing_style": "path" if endpoint else "auto"}
+    # Forms that are signed as of old are refused by newer regions, and for buckets with keys of their own.
+    config = config_of(THREADS * PARTS, _READ_TIMEOUT, s3=addressing, signature_version="s3v4")
+    return session_of(region, access_key_id, secret_access_key).client("s3", endpoint_url=endpoint, config=config)
 
 
 class Bucket:
@@ -85,7 +76,7 @@ class Bucket:
             client.close()
 
     def _work(self, work: Callable[[S3Client], T]) -> T:
-        from boto3.exceptions import Boto3Error  # noqa: PLC0415 - heavy, see `client_of`
+        from boto3.exceptions import Boto3Error  # noqa: PLC0415 - heavy, and not every host has it
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - as above
 
         try:

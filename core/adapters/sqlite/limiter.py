@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 from pinnace.core.adapters.sqlite.database import Database
 from pinnace.core.model.limits import (
-    SECOND,
     Lease,
     Meter,
     Take,
@@ -15,7 +14,8 @@ from pinnace.core.model.limits import (
     check_arrivals,
     check_places,
     corrected,
-    meter,
+    meters,
+    moment_of,
 )
 
 
@@ -33,7 +33,7 @@ class SqliteLimiter:
 
 
 def _enter(connection: sqlite3.Connection, takes: Sequence[Take], now: float, lease: Lease | None) -> list[Meter]:
-    moment = int(now * SECOND)
+    moment = moment_of(now)
     after = [arrival(take, _arrival(connection, take), moment) for take in takes]
     check_arrivals(takes, after, moment)
     if lease is not None:
@@ -43,13 +43,13 @@ def _enter(connection: sqlite3.Connection, takes: Sequence[Take], now: float, le
         connection.execute("INSERT OR REPLACE INTO places VALUES (?, ?, ?)", (lease.name, lease.id, lease.expires_at))
     for take, then in zip(takes, after, strict=True):
         _keep(connection, take, then)
-    return [meter(take, then, moment) for take, then in zip(takes, after, strict=True)]
+    return meters(takes, after, moment)
 
 
 def _leave(
     connection: sqlite3.Connection, corrections: Sequence[tuple[Take, int]], now: float, lease: Lease | None
 ) -> None:
-    moment = int(now * SECOND)
+    moment = moment_of(now)
     for take, used in corrections:
         _keep(connection, take, corrected(take, _arrival(connection, take), moment, used))
     if lease is not None:

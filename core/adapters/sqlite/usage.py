@@ -13,7 +13,7 @@ _COLUMNS = ", ".join(KINDS)
 _MARKS = ", ".join(f":{kind}" for kind in KINDS)
 _SUMS = ", ".join(f"{kind} = {kind} + :{kind}" for kind in KINDS)
 _COUNT = (
-    f"INSERT INTO usage_totals (project_id, day, key_id, model, requests, {_COLUMNS}, microusd)"  # noqa: S608 - names of ours
+    f"INSERT INTO usage_totals (project_id, day, key_id, model, requests, {_COLUMNS}, microusd)"
     f" VALUES (:project_id, :day, :key_id, :model, 1, {_MARKS}, :microusd)"
     f" ON CONFLICT DO UPDATE SET requests = requests + 1, {_SUMS}, microusd = microusd + :microusd"
 )

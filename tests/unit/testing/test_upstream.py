@@ -3,66 +3,16 @@
 from __future__ import annotations
 
 import base64
-import collections
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from scripted import ask, body, content, deltas, events, streamed
 
-from pinnace.testing.answer import KINDS, SIGNATURE, estimate_tokens
+from pinnace.testing.answer import SIGNATURE, estimate_tokens
 from pinnace.testing.upstream import RATE_LIMITS, Upstream
-
-Json = dict[str, Any]
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Upstream]:
-    with Upstream() as upstream:
-        yield upstream
-
-
-@pytest.fixture
-def upstream(running: Upstream) -> Upstream:
-    running.forget()
-    return running
-
-
-def body(*lines: str, stream: bool = False) -> Json:
-    content = "\n".join(lines)
-    return {"model": "claude-x", "max_tokens": 9, "stream": stream, "messages": [{"role": "user", "content": content}]}
-
-
-def ask(upstream: Upstream, *lines: str) -> httpx.Response:
-    return httpx.post(f"{upstream.url}/v1/messages", json=body(*lines))
-
-
-def content(upstream: Upstream, *lines: str) -> list[Json]:
-    answer = ask(upstream, *lines)
-    assert answer.status_code == 200
-    blocks: list[Json] = answer.json()["content"]
-    return blocks
-
-
-def streamed(upstream: Upstream, *lines: str) -> str:
-    answer = httpx.post(f"{upstream.url}/v1/messages", json=body(*lines, stream=True))
-    assert answer.headers["content-type"].startswith("text/event-stream")
-    return answer.text
-
-
-def events(upstream: Upstream, *lines: str) -> list[Json]:
-    found = []
-    for event in streamed(upstream, *lines).split("\n\n")[:-1]:
-        kind, data = event.split("\n")
-        found.append(json.loads(data.removeprefix("data: ")))
-        assert kind == f"event: {found[-1]['type']}"
-    return found
-
-
-def deltas(upstream: Upstream, *lines: str) -> list[Json]:
-    return [event["delta"] for event in events(upstream, *lines) if event["type"] == "content_block_delta"]
 
 
 def test_text_is_a_block_of_a_delta_a_word(upstream: Upstream) -> None:
@@ -184,83 +134,6 @@ def test_each_answer_has_a_request_id_and_rate_limits(upstream: Upstream) -> Non
     assert RATE_LIMITS.items() <= dict(one.headers).items()
 
 
-@pytest.mark.parametrize("status", [*KINDS, 503])
-def test_an_error_is_an_http_error_with_its_type(upstream: Upstream, status: int) -> None:
-    answer = ask(upstream, f"::error {status}")
-    assert answer.status_code == status
-    error = {"type": KINDS.get(status, "api_error"), "message": f"scripted failure {status}"}
-    assert (answer.json()["type"], answer.json()["error"]) == ("error", error)
-
-
-def test_an_error_may_name_its_type_and_its_words(upstream: Upstream) -> None:
-    answer = ask(upstream, "::error 400 custom_error prompt is too long")
-    assert answer.json()["error"] == {"type": "custom_error", "message": "prompt is too long"}
-
-
-def test_an_error_within_a_stream_is_its_last_event(upstream: Upstream) -> None:
-    last = events(upstream, "::text a", "::error 529 overloaded_error Busy", "::text b")[-1]
-    assert last == {"type": "error", "error": {"type": "overloaded_error", "message": "Busy"}}
-
-
-def test_an_error_before_a_stream_is_an_http_error(upstream: Upstream) -> None:
-    answer = httpx.post(f"{upstream.url}/v1/messages", json=body("::error 529", "::text a", stream=True))
-    assert answer.status_code == 529
-    assert answer.headers["content-type"] == "application/json"
-
-
-def test_an_error_within_a_whole_answer_is_an_http_error(upstream: Upstream) -> None:
-    assert ask(upstream, "::text a", "::error 529").status_code == 529
-
-
-def test_times_counts_the_requests_with_this_script(upstream: Upstream) -> None:
-    script = ("::times 2", "::error 529", "::text Aye")
-    assert [ask(upstream, *script).status_code for _ in range(4)] == [529, 529, 200, 200]
-    assert ask(upstream, *script, "::stop end_turn").status_code == 529
-    upstream.forget()
-    assert ask(upstream, *script).status_code == 529
-
-
-def test_times_can_be_told_one_after_the_other(upstream: Upstream) -> None:
-    script = ("::times 1", "::error 429", "::times 2", "::error 529", "::text Aye")
-    assert [ask(upstream, *script).status_code for _ in range(3)] == [429, 529, 200]
-
-
-@pytest.mark.parametrize("stream", [True, False])
-def test_cut_drops_the_connection_before_the_first_byte(upstream: Upstream, stream: bool) -> None:
-    with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
-        httpx.post(f"{upstream.url}/v1/messages", json=body("::cut", stream=stream))
-    assert ask(upstream, "::text still there").status_code == 200
-
-
-def test_cut_drops_the_connection_after_what_was_written(upstream: Upstream) -> None:
-    seen = bytearray()
-    request = body("::text Seven barrels", "::cut", "::text of tar", stream=True)
-    with httpx.stream("POST", f"{upstream.url}/v1/messages", json=request) as answer:
-        assert answer.status_code == 200
-        with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
-            collections.deque(map(seen.extend, answer.iter_raw()), maxlen=0)
-    assert b" barrels" in seen
-    assert seen.endswith(b"\n\n")
-    assert b" tar" not in seen
-    assert b"message_stop" not in seen
-
-
-def test_cut_within_a_whole_answer_drops_the_connection(upstream: Upstream) -> None:
-    with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
-        ask(upstream, "::text a", "::cut")
-
-
-def test_hang_keeps_the_connection_open_and_says_nothing(upstream: Upstream) -> None:
-    request = body("::text a", "::hang", stream=True)
-    with (
-        httpx.stream(
-            "POST", f"{upstream.url}/v1/messages", json=request, timeout=httpx.Timeout(10, read=0.3)
-        ) as answer,
-        pytest.raises(httpx.ReadTimeout),
-    ):
-        list(answer.iter_raw())
-
-
 def test_pace_and_delay_change_nothing_but_the_time(upstream: Upstream) -> None:
     assert content(upstream, "::delay 0.001", "::pace 0.001", "::text a b", "::delay 0.001") == [
         {"type": "text", "text": "a b"}
@@ -286,21 +159,6 @@ def test_a_prompt_without_a_script_is_said_back(upstream: Upstream) -> None:
 
 def test_a_script_that_says_nothing_is_an_empty_message(upstream: Upstream) -> None:
     assert content(upstream, "::stop end_turn") == []
-
-
-def test_an_unknown_directive_is_refused_by_its_name(upstream: Upstream) -> None:
-    answer = ask(upstream, "::txet a")
-    assert (answer.status_code, answer.json()["error"]["type"]) == (400, "invalid_request_error")
-    assert "::txet" in answer.json()["error"]["message"]
-
-
-@pytest.mark.parametrize("path", ["/v1/messages", "/v1/messages/count_tokens"])
-@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"messages": [5]}'])
-def test_a_body_that_is_no_request_is_refused_and_recorded(upstream: Upstream, path: str, content: str) -> None:
-    upstream.forget()
-    answer = httpx.post(upstream.url + path, content=content)
-    assert (answer.status_code, answer.json()["error"]["type"]) == (400, "invalid_request_error")
-    assert len(upstream.requests) == 1
 
 
 def test_a_streamed_answer_adds_up_to_the_whole_one(upstream: Upstream) -> None:

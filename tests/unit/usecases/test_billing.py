@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import pytest
 from clocks import HandClock
 from hypothesis import given
 from hypothesis import strategies as st
+from prices import TenAToken
 
 from pinnace.core.adapters.memory.ledger import MemoryLedger
 from pinnace.core.errors import BillingRefused, BudgetExceeded
 from pinnace.core.model.access import ORDINARY, Budget, BudgetMode, Key, Principal, Project
 from pinnace.core.model.ledger import Account, Amount, Balance, Cap
 from pinnace.core.model.usage import Use
-from pinnace.core.ports import CacheLife
 from pinnace.core.usecases.billing import GRACE, Billing, amount_of
 from pinnace.core.usecases.bounds import Bound
 
@@ -25,21 +24,6 @@ DECEMBER = NOVEMBER + 2
 #: At most 100 tokens in and 50 out.
 SMALL = Bound(100, 50, None)
 LOGGER = "pinnace.budget"
-
-
-class TenAToken:
-    """`Prices` of ten millionths for any token of `known`, twenty where a cache may be written; it reads 1,000 tokens."""
-
-    as_of = "today"
-
-    def cost(self, model: str, usage: Mapping[str, int]) -> int | None:
-        return 10 * sum(usage.values()) if model == "known" else None
-
-    def bound(self, model: str, input_tokens: int, output_tokens: int, *, cache: CacheLife | None) -> int | None:
-        return (20 if cache else 10) * (input_tokens + output_tokens) if model == "known" else None
-
-    def context_window(self, model: str) -> int:
-        return 1_000
 
 
 def billing(ledger: MemoryLedger | None = None, clock: HandClock | None = None, *, unpriced: bool = False) -> Billing:
