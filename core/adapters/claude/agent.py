@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from pinnace.core.adapters.claude import frames, history
@@ -17,6 +18,7 @@ from pinnace.core.adapters.claude.conversation import Conversation
 from pinnace.core.adapters.claude.frames import ControlRequest, Result, StreamEvent, UserFrame
 from pinnace.core.adapters.claude.holding import Holding
 from pinnace.core.adapters.claude.options import AgentOptions
+from pinnace.core.adapters.claude.placing import place
 from pinnace.core.adapters.claude.process import new_id
 from pinnace.core.adapters.claude.run import BaseRun
 from pinnace.core.adapters.claude.session_run import SessionRun
@@ -74,6 +76,8 @@ class AgentRun(BaseRun):
         self._begin()
         if fresh:
             await self._claim()
+        if self.request.files:
+            await place(self._directory, self.request.files)
         await self._set_parameters()
         if fresh:
             await self._seed(messages[:begin])
@@ -85,6 +89,12 @@ class AgentRun(BaseRun):
             return await self.session.held(self.request, turn)
         name = history.fingerprint(self.request.project, self.request.model, self.request.body, before)
         return self.holding.take(name) if before else None
+
+    @property
+    def _directory(self) -> Path:
+        """Where the agent works."""
+        shared = self.agent.workspace if self.agent.shared else None
+        return shared or self.process.launch.work
 
     def _begin(self) -> None:
         self.process.channel.begin(allowance=None, more_betas=",".join(self.request.betas), toll=self.toll)

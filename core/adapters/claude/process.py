@@ -46,6 +46,8 @@ class CliProcess:
         self.totals: Mapping[str, Any] = {}
         #: What it wrote into its transcripts, where somebody keeps that.
         self.mirrored: list[Mirror] | None = None
+        #: The list of tasks that was kept of the session last.
+        self.tasks: dict[str, str] = {}
         self._watch = watch
         self._child: asyncio.subprocess.Process | None = None
         self._inbox: asyncio.Queue[Frame | CliBroke] = asyncio.Queue(INBOX)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import unicodedata
@@ -18,6 +19,12 @@ Entry = Mapping[str, Any]
 LONGEST_NAME = 200
 #: The type of the entry that stands for a subagent's description, which lies in a file of its own.
 METADATA = "agent_metadata"
+#: A pipe is not waited for, and a link not followed.
+_PLAIN = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+#: The subpath of our own entries that hold the agent's list of tasks, which the CLI keeps in files beside its transcripts.
+TASKS = "pinnace-tasks"
+#: Bytes of such a list that are kept; one of a thousand tasks has a tenth of it.
+LARGEST_LIST = 4 << 20
 
 
 def config_of(launch: Launch) -> Path:
@@ -38,6 +45,49 @@ def write_transcripts(launch: Launch, work: Path, uuid: str, entries: Mapping[st
         for described in (line for line in lines if line.get("type") == METADATA):
             text = orjson.dumps({name: value for name, value in described.items() if name != "type"})
             place.with_suffix(".meta.json").write_bytes(text)
+
+
+def read_tasks(launch: Launch, uuid: str) -> dict[str, str]:
+    """The files of a session's list of tasks, by name; one that is larger than is kept is cut off at a file.
+
+    The agent can write there, so no link is followed: it would have the server read what the agent cannot.
+    """
+    config = config_of(launch)
+    found, size = dict[str, str](), 0
+    with contextlib.ExitStack() as stack:
+        place = _entered(stack, str(config.parent.parent), None)
+        try:
+            for part in (config.parent.name, config.name, "tasks", uuid):
+                place = _entered(stack, part, place)
+            names = sorted(name for name in os.listdir(place) if name.endswith(".json") and _is_safe(name))
+            for name in names:
+                with open(
+                    os.open(name, os.O_RDONLY | _PLAIN, dir_fd=place), encoding="utf-8", errors="replace"
+                ) as file:
+                    text = file.read(LARGEST_LIST)
+                size += len(text)
+                if size >= LARGEST_LIST:
+                    break
+                found[name] = text
+        except OSError:
+            # There is no list, or it is none.
+            return found
+    return found
+
+
+def _entered(stack: contextlib.ExitStack, name: str, parent: int | None) -> int:
+    opened = os.open(name, os.O_RDONLY | os.O_DIRECTORY | _PLAIN, dir_fd=parent)
+    stack.callback(os.close, opened)
+    return opened
+
+
+def write_tasks(launch: Launch, uuid: str, files: Mapping[str, str]) -> None:
+    """Write them to where the CLI that goes on with the session looks for them, before it starts."""
+    directory = config_of(launch) / "tasks" / uuid
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for name, text in files.items():
+        if _is_safe(name):
+            (directory / name).write_text(text, encoding="utf-8")
 
 
 def place_of(launch: Launch, path: str) -> tuple[str, str] | None:

@@ -11,6 +11,7 @@ import hashlib
 import logging
 import secrets
 import shutil
+import uuid as uuids
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from pinnace.core.adapters.claude.holding import Holding
 from pinnace.core.adapters.claude.options import AgentOptions, CliOptions
 from pinnace.core.adapters.claude.pool import Pool
 from pinnace.core.adapters.claude.process import CliProcess
-from pinnace.core.adapters.claude.session_files import place_of, write_transcripts
+from pinnace.core.adapters.claude.session_files import TASKS, place_of, read_tasks, write_tasks, write_transcripts
 from pinnace.core.adapters.claude.spawn import Launch, Resumption, fill_workspace
 from pinnace.core.errors import StoreFailed
 from pinnace.core.model.run import RunRequest
@@ -97,6 +98,7 @@ class SessionRun:
         transcripts = {subpath: list(entries) for subpath, entries in (await self._link.entries()).items()}
         given = self._answers(transcripts.get("", []), turn)
         rest = [block for block in turn if block["type"] != "tool_result"]
+        tasks: dict[str, str] = next((entry["files"] for entry in reversed(transcripts.pop(TASKS, []))), {})
         if given:
             entry = entry_of("user", {"content": given}, last_of(transcripts[""]), uuid, self._clock.now())
             transcripts[""].append(entry)
@@ -105,9 +107,11 @@ class SessionRun:
         async def prepare(launch: Launch) -> Path:
             work = await self._fill(launch)
             await asyncio.to_thread(write_transcripts, launch, work, uuid, transcripts)
+            await asyncio.to_thread(write_tasks, launch, uuid, tasks)
             return work
 
         process = await self._pool.resumed(project, initialize, Resumption(await self._place(), uuid), prepare)
+        process.tasks = tasks
         return process, rest or [{"type": "text", "text": GO_ON}]
 
     async def written(self, process: CliProcess, calls: set[str]) -> None:
@@ -153,7 +157,17 @@ class SessionRun:
                 continue
             uuid, subpath = place
             await self._link.append(uuid, subpath, mirror.entries)
+        if uuid is not None:
+            await self._note_tasks(process, uuid)
         return uuid
+
+    async def _note_tasks(self, process: CliProcess, uuid: str) -> None:
+        """Keep the agent's list of tasks, where it has changed."""
+        tasks = await asyncio.to_thread(read_tasks, process.launch, uuid)
+        if tasks != process.tasks:
+            entry = {"type": TASKS, "uuid": str(uuids.uuid4()), "files": tasks}
+            await self._link.append(uuid, TASKS, [entry])
+            process.tasks = tasks
 
     async def _fill(self, launch: Launch) -> Path:
         if self._agent.workspace is not None and self._agent.shared:

@@ -50,6 +50,8 @@ CLI_VARIABLES = [
 FIXED = {
     "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
     "DISABLE_AUTOUPDATER": "1",
+    # What ends in the background begins a turn of its own, which would be taken for the answer to the caller's next one.
+    "CLAUDE_CODE_DISABLE_BACKGROUND_TASKS": "1",
     # A call that fails must be seen to fail: the CLI's own second chances would be billed to the caller unseen.
     "CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK": "1",
     "CLAUDE_CODE_DISABLE_MODEL_ACCESS_FALLBACK": "1",
