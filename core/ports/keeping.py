@@ -6,6 +6,7 @@ Each need is a Protocol with its contract in prose.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -122,11 +123,23 @@ class Transcripts(Protocol):
         """Let nobody with a lower fence write from now on; raises `Conflicted` where a higher one was seen."""
 
 
+@dataclass(frozen=True, slots=True)
+class BlobEntry:
+    """A kept file: its name, its bytes, and when it was written, in seconds since the epoch by the store's own clock."""
+
+    name: str
+    size: int
+    modified_at: float
+
+
 class Blobs(Protocol):
     """Keeps files under names that the server chose (`[a-z0-9._/-]`); a file is there whole, or not at all."""
 
     async def put(self, name: str, source: Path) -> None:
         """Keep a copy of a file, in the place of what is there."""
+
+    async def take(self, name: str, source: Path) -> None:
+        """Keep a file, in the place of what is there; it may be gone from `source` afterwards."""
 
     async def get(self, name: str, target: Path) -> bool:
         """Write it to a file; False where there is none."""
@@ -138,6 +151,14 @@ class Blobs(Protocol):
 
     async def copy(self, source: str, target: str) -> None:
         """Keep it under another name as well."""
+
+    async def move(self, source: str, target: str) -> bool:
+        """Keep it under another name; False where there is none (any more), because somebody else was first."""
+        ...
+
+    async def listed(self, prefix: str, limit: int) -> Sequence[BlobEntry]:
+        """Files whose names begin with `prefix` and a slash, by their names; those that others put there too."""
+        ...
 
     async def delete(self, name: str) -> None: ...
 

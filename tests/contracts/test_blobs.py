@@ -54,6 +54,36 @@ async def test_any_part_of_a_file_can_be_read(blobs: Blobs, source: Path, start:
     assert await whole(blobs, "a/b", start, length) == BYTES[start:][:length]
 
 
+async def test_a_file_that_is_taken_is_kept_in_the_place_of_what_was_there(
+    blobs: Blobs, source: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    other.write_bytes(b"other")
+    await blobs.put("a/b", other)
+    await blobs.take("a/b", source)
+    assert await whole(blobs, "a/b") == BYTES
+    await asyncio.to_thread(source.unlink, missing_ok=True)
+    assert await whole(blobs, "a/b") == BYTES
+
+
+async def test_what_is_taken_and_is_not_there_fails(blobs: Blobs, tmp_path: Path) -> None:
+    with pytest.raises((StoreFailed, FileNotFoundError)):
+        await blobs.take("a/b", tmp_path / "none")
+    assert not await blobs.get("a/b", tmp_path / "got")
+
+
+async def test_files_come_and_go_beside_each_other(blobs: Blobs, tmp_path: Path) -> None:
+    async def one(number: int) -> None:
+        source = tmp_path / str(number)
+        source.write_bytes(b"x")
+        await blobs.take(f"a/{number}/x", source)
+        await blobs.delete_all(f"a/{number}")
+
+    await asyncio.gather(*(one(number) for number in range(60)))
+    with pytest.raises(StoreFailed):
+        await whole(blobs, "a/0/x")
+
+
 async def test_an_empty_file_is_a_file(blobs: Blobs, tmp_path: Path) -> None:
     (tmp_path / "empty").touch()
     await blobs.put("empty", tmp_path / "empty")

@@ -6,7 +6,7 @@ import asyncio
 import os
 import stat
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,7 @@ from blob_stores import KINDS
 from pinnace.core.adapters.local.blobs import LocalBlobs
 from pinnace.core.adapters.local.workspaces import PackedWorkspaces
 from pinnace.core.errors import InvalidRequest, RequestTooLarge, StoreFailed
-from pinnace.core.ports import Blobs
+from pinnace.core.ports import BlobEntry, Blobs
 
 NAME = "0123456789abcdef/session"
 
@@ -31,11 +31,20 @@ class CountingBlobs:
         self.names.add(name)
         await self._blobs.put(name, source)
 
+    async def take(self, name: str, source: Path) -> None:
+        await self.put(name, source)
+
     async def get(self, name: str, target: Path) -> bool:
         return await self._blobs.get(name, target)
 
     def read(self, name: str, start: int = 0, length: int | None = None) -> AsyncGenerator[bytes, None]:
         return self._blobs.read(name, start, length)
+
+    async def move(self, source: str, target: str) -> bool:
+        return await self._blobs.move(source, target)
+
+    async def listed(self, prefix: str, limit: int) -> Sequence[BlobEntry]:
+        return await self._blobs.listed(prefix, limit)
 
     async def copy(self, source: str, target: str) -> None:
         await self._blobs.copy(source, target)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import secrets
 import shutil
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
 from pinnace.core.adapters.blob_names import PIECE, checked
 from pinnace.core.errors import StoreFailed
+from pinnace.core.ports import BlobEntry
 
 T = TypeVar("T")
 
@@ -26,6 +29,9 @@ class LocalBlobs:
 
     async def put(self, name: str, source: Path) -> None:
         await _in_thread(lambda: self._put(name, source))
+
+    async def take(self, name: str, source: Path) -> None:
+        await _in_thread(lambda: self._take(name, source))
 
     async def get(self, name: str, target: Path) -> bool:
         def work() -> bool:
@@ -56,6 +62,22 @@ class LocalBlobs:
     async def copy(self, source: str, target: str) -> None:
         await _in_thread(lambda: self._put(target, self._place(source)))
 
+    async def move(self, source: str, target: str) -> bool:
+        def work() -> bool:
+            try:
+                _settle(self._place(source), self._place(target))
+            except FileNotFoundError:
+                return False
+            return True
+
+        return await _in_thread(work)
+
+    async def listed(self, prefix: str, limit: int) -> Sequence[BlobEntry]:
+        def work() -> list[BlobEntry]:
+            return list(islice(_entries(self._place(prefix), f"{prefix}/"), limit))
+
+        return await _in_thread(work)
+
     async def delete(self, name: str) -> None:
         await _in_thread(lambda: self._place(name).unlink(missing_ok=True))
 
@@ -81,12 +103,51 @@ class LocalBlobs:
             self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
             part.parent.mkdir(mode=0o700, exist_ok=True)
             shutil.copyfile(source, part)
-            with part.open("rb") as written:
-                os.fsync(written.fileno())
-            place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            part.replace(place)
+            _settle(part, place)
         finally:
             part.unlink(missing_ok=True)
+
+    def _take(self, name: str, source: Path) -> None:
+        self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            _settle(source, self._place(name))
+        except OSError as error:
+            # It lies on another disk.
+            if error.errno != errno.EXDEV:
+                raise
+            self._put(name, source)
+
+
+def _entries(directory: Path, prefix: str) -> Iterator[BlobEntry]:
+    """The files below a directory; what begins with a dot is nobody's but its writer's, and a link may lead anywhere."""
+    try:
+        found = sorted(os.scandir(directory), key=lambda entry: entry.name)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    for entry in found:
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            yield from _entries(Path(entry.path), f"{prefix}{entry.name}/")
+        elif entry.is_file(follow_symlinks=False):
+            known = entry.stat(follow_symlinks=False)
+            yield BlobEntry(f"{prefix}{entry.name}", known.st_size, known.st_mtime)
+
+
+def _settle(part: Path, place: Path) -> None:
+    """Give a whole file its name."""
+    with part.open("rb") as written:
+        os.fsync(written.fileno())
+    for last in (False, False, True):
+        try:
+            place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            part.replace(place)
+        except FileNotFoundError:
+            # `delete_all` of a neighbour has just dropped the directory, which was empty.
+            if last:
+                raise
+        else:
+            return
 
 
 async def _in_thread(work: Callable[[], T]) -> T:

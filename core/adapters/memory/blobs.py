@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 
 from pinnace.core.adapters.blob_names import PIECE
 from pinnace.core.errors import StoreFailed
+from pinnace.core.ports import BlobEntry
 
 
 class MemoryBlobs:
@@ -22,6 +23,9 @@ class MemoryBlobs:
         data = await asyncio.to_thread(source.read_bytes)
         with self._lock:
             self._kept[name] = data
+
+    async def take(self, name: str, source: Path) -> None:
+        await self.put(name, source)
 
     async def get(self, name: str, target: Path) -> bool:
         with self._lock:
@@ -42,6 +46,18 @@ class MemoryBlobs:
     async def copy(self, source: str, target: str) -> None:
         with self._lock:
             self._kept[target] = self._kept[source]
+
+    async def move(self, source: str, target: str) -> bool:
+        with self._lock:
+            data = self._kept.pop(source, None)
+            if data is not None:
+                self._kept[target] = data
+            return data is not None
+
+    async def listed(self, prefix: str, limit: int) -> Sequence[BlobEntry]:
+        with self._lock:
+            names = sorted(name for name in self._kept if name.startswith(f"{prefix}/"))
+            return [BlobEntry(name, len(self._kept[name]), 0.0) for name in names[:limit]]
 
     async def delete(self, name: str) -> None:
         with self._lock:

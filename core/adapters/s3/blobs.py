@@ -8,7 +8,7 @@ of it.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from pinnace.core.adapters.blob_names import PIECE, checked
 from pinnace.core.adapters.s3.bucket import PARTS, Bucket
 from pinnace.core.errors import StoreFailed
+from pinnace.core.ports import BlobEntry
 
 if TYPE_CHECKING:
     from boto3.s3.transfer import TransferConfig
@@ -38,6 +39,9 @@ class S3Blobs:
         await self._bucket.run(
             lambda client: client.upload_file(str(source), self._bucket.name, key, Config=_transfer())
         )
+
+    async def take(self, name: str, source: Path) -> None:
+        await self.put(name, source)
 
     async def get(self, name: str, target: Path) -> bool:
         from botocore.exceptions import ClientError  # noqa: PLC0415 - heavy, and not every host has it
@@ -67,12 +71,55 @@ class S3Blobs:
                 yield piece
 
     async def copy(self, source: str, target: str) -> None:
-        there, here = self._key(source), self._key(target)
+        await self.adopt(self._key(source), target)
+
+    async def adopt(self, there: str, target: str) -> None:
+        """Keep a copy of whatever lies under a key of the bucket."""
+        here = self._key(target)
         await self._bucket.run(
             lambda client: client.copy(
                 {"Bucket": self._bucket.name, "Key": there}, self._bucket.name, here, Config=_transfer()
             )
         )
+
+    async def move(self, source: str, target: str) -> bool:
+        from botocore.exceptions import ClientError  # noqa: PLC0415 - heavy, and not every host has it
+
+        there, here = self._key(source), self._key(target)
+
+        def work(client: S3Client) -> bool:
+            known = {"Bucket": self._bucket.name, "Key": there}
+            try:
+                client.copy(known, self._bucket.name, here, Config=_transfer())  # type: ignore[arg-type]  # it is a CopySource
+            except ClientError as error:
+                if error.response.get("Error", {}).get("Code") not in {"404", "NoSuchKey"}:
+                    raise
+                return False
+            client.delete_object(Bucket=self._bucket.name, Key=there)
+            return True
+
+        return await self._bucket.run(work)
+
+    async def listed(self, prefix: str, limit: int) -> Sequence[BlobEntry]:
+        begins = f"{self._key(prefix)}/"
+
+        def work(client: S3Client) -> list[BlobEntry]:
+            pages = client.get_paginator("list_objects_v2").paginate(
+                Bucket=self._bucket.name,
+                Prefix=begins,
+                PaginationConfig={"PageSize": min(AT_ONCE, limit), "MaxItems": limit},
+            )
+            return [
+                BlobEntry(
+                    found.get("Key", "").removeprefix(f"{self._prefix}/"),
+                    found.get("Size", 0),
+                    found["LastModified"].timestamp(),
+                )
+                for page in pages
+                for found in page.get("Contents", ())
+            ]
+
+        return await self._bucket.run(work)
 
     async def delete(self, name: str) -> None:
         key = self._key(name)
