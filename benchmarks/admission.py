@@ -24,12 +24,14 @@ from pinnace.core.model.routing import Thresholds
 from pinnace.core.model.run import MessageMode, ModelEvent, Outcome, PoolStats, Profile, RunEvent, RunRequest
 from pinnace.core.ports import RunContext, SessionLink, Toll
 from pinnace.core.settings import Settings
+from pinnace.core.stores.files import open_files
 from pinnace.core.stores.sessions import open_sessions
 from pinnace.core.stores.tenancy import open_stores
 from pinnace.core.usecases.access import Access
 from pinnace.core.usecases.billing import Billing
 from pinnace.core.usecases.call import Call, Receipt
 from pinnace.core.usecases.calls import Calls
+from pinnace.core.usecases.filing import FileBook
 from pinnace.core.usecases.messages import Receipt as RunReceipt
 from pinnace.core.usecases.messages import converse
 from pinnace.core.usecases.replay import Replay
@@ -98,7 +100,9 @@ async def measure() -> tuple[float, float]:
         replay = Replay(stores.answers, clock, 1.0)
         kept = open_sessions(Settings(store="memory"), clock)
         sessions = SessionBook(kept.sessions, kept.transcripts, kept.workspaces, runner, clock)
-        calls = Calls(runner, stores.limiter, stores.usage, billing, router, replay, sessions, clock)
+        stored = open_files(Settings(store="memory"))
+        files = FileBook(stored.files, stored.blobs, clock, stored.arriving)
+        calls = Calls(runner, stores.limiter, stores.usage, billing, router, replay, sessions, files, clock)
         access = Access(stores.directory, clock)
         secret = await _make_key(access)
 

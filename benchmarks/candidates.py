@@ -80,13 +80,16 @@ def endpoint(directory: Path) -> Iterator[str]:
 
 
 @contextmanager
-def pinnace(upstream: str, directory: Path, *, prefix: str = "/api", spares: int = 0) -> Iterator[tuple[str, int]]:
+def pinnace(
+    upstream: str, directory: Path, *, prefix: str = "/api", spares: int = 0, **variables: str
+) -> Iterator[tuple[str, int]]:
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     env = environment(upstream) | {
         "PINNACE_DATA_DIR": str(directory / "data"),
         "PINNACE_LOG_LEVEL": "warning",
         "PINNACE_AGENT__SPARES": str(spares),
+        **variables,
     }
     command = [sys.executable, "-m", "pinnace.client", "serve", "--port", str(port)]
     with running(command, f"{url}/health", env, directory, 60) as child:

@@ -16,7 +16,9 @@ from pathlib import Path
 
 import click
 
+from pinnace.client.batches import batch
 from pinnace.client.chat import chat
+from pinnace.client.files import files
 from pinnace.client.logs import logs
 from pinnace.client.management import init, keys, projects, usage
 from pinnace.core.errors import Misconfigured, PinnaceError
@@ -141,7 +143,7 @@ def demo(keep: bool) -> None:
         raise click.ClickException(str(error)) from error
 
 
-for added in (init, projects, keys, usage, logs, chat):
+for added in (batch, init, projects, keys, usage, logs, chat, files):
     main.add_command(added)
 
 

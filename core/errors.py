@@ -9,10 +9,12 @@
     |   +-- BillingRefused         there is no money for this
     |   |   +-- BudgetExceeded     a budget has not enough left for this call
     |   +-- PermissionRefused      the key is known and may not do this
+    |   |   +-- StorageExceeded    a project's files would be more than may be kept
     |   +-- NotFound               no such model, path or object
     |   +-- MethodRefused          the path exists, the method does not
     |   +-- Conflicted             somebody else is at it
     |   +-- RequestTooLarge        more bytes than `limit`
+    |   +-- RangeRefused           a part of a file that has no such part
     |   +-- RateLimited            come back after `retry_after` seconds
     +-- UpstreamFailed             the model's API said no; its status, type and message are kept
     +-- RunFailed                  the run broke on this side
@@ -110,6 +112,17 @@ class PermissionRefused(RequestRejected):
     """The key is good, and is not allowed to do this."""
 
 
+class StorageExceeded(PermissionRefused):
+    """A project's files would be more than may be kept; `limit`, `left` and `needed` are in bytes."""
+
+    def __init__(self, *, limit: int, left: int, needed: int) -> None:
+        super().__init__(
+            f"The project's files may have {limit:,} bytes together; {max(0, left):,} of them are left, and this file needs "
+            f"{needed:,}. Delete files that are not needed any more, or have files.quota_mb raised."
+        )
+        self.limit, self.left, self.needed = limit, max(0, left), needed
+
+
 class NotFound(RequestRejected):
     """There is no such thing, or it belongs to someone else: the two answer alike."""
 
@@ -136,6 +149,14 @@ class RequestTooLarge(RequestRejected):
     def __init__(self, message: str, *, limit: int) -> None:
         super().__init__(message)
         self.limit = limit
+
+
+class RangeRefused(RequestRejected):
+    """The `Range` that is asked for begins beyond the end of a file of `size` bytes."""
+
+    def __init__(self, *, size: int) -> None:
+        super().__init__(f"The file has {size} bytes, and the range that is asked for begins beyond them.")
+        self.size = size
 
 
 class RateLimited(RequestRejected):

@@ -19,6 +19,8 @@ from pydantic import (
 
 from pinnace.core.model.run import Isolation, MessageMode
 
+#: A queue's URL, or its name.
+_QUEUE = r"^(https?://\S+|[A-Za-z0-9_-]{1,80})$"
 #: What is never shown, only that it is set.
 Secret = Annotated[SecretStr, PlainSerializer(lambda _secret: "set", return_type=str)]
 
@@ -201,6 +203,16 @@ class AwsSettings(_Section):
         pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$",
         description="The S3 bucket of sessions' files, and of what is too large for the table; `store` needs it.",
     )
+    queue: str | None = Field(
+        default=None,
+        pattern=_QUEUE,
+        description="The standard queue of SQS in which the requests of batches wait, by its URL or name; batches need it.",
+    )
+    dead_letter_queue: str | None = Field(
+        default=None,
+        pattern=_QUEUE,
+        description="The queue in which requests of batches are put that were given up; without it they are only logged.",
+    )
     region: str | None = Field(
         default=None, min_length=1, description="The region; without it that of AWS's own variables and files."
     )
@@ -222,6 +234,39 @@ class SessionsSettings(_Section):
     )
     transcripts: Literal["store", "redis"] = Field(
         default="store", description="Where what was said is kept: where `store` says, or in the Redis of `redis.url`."
+    )
+
+
+class FilesSettings(_Section):
+    """Files that are uploaded for later requests."""
+
+    max_bytes: int = Field(default=524_288_000, ge=1, description="The largest file, in bytes.")
+    quota_mb: int = Field(default=10_240, ge=1, description="As many MiB of files a project may have.")
+    ttl_seconds: float | None = Field(
+        default=None, gt=0, description="Seconds that a file is kept whose upload does not say; without it for ever."
+    )
+    max_request_mb: int | None = Field(
+        default=None,
+        ge=1,
+        description="The MiB of a request that the host lets through; larger files go straight to the bucket.",
+    )
+
+
+class BatchesSettings(_Section):
+    """Message batches."""
+
+    concurrency: int = Field(
+        default=4,
+        ge=0,
+        le=1024,
+        description="Requests of batches that this server runs at once; 0 leaves them to others.",
+    )
+    max_bytes: int = Field(default=256 * 2**20, ge=1, description="The largest batch, in bytes.")
+    max_requests: int = Field(default=100_000, ge=1, description="Most requests of a batch.")
+    retry_seconds: float = Field(
+        default=2.0,
+        gt=0,
+        description="Seconds until a request that failed for a passing reason is tried again; later twice as many.",
     )
 
 

@@ -17,9 +17,11 @@ from pinnace.core.sections import (
     AgentSettings,
     AlertsSettings,
     AwsSettings,
+    BatchesSettings,
     CacheSettings,
     CliSettings,
     CompatSettings,
+    FilesSettings,
     MessagesSettings,
     PoolSettings,
     PricesSettings,
@@ -82,6 +84,8 @@ class Settings(BaseSettings):
     routing: RoutingSettings = RoutingSettings()
     cache: CacheSettings = CacheSettings()
     sessions: SessionsSettings = SessionsSettings()
+    batches: BatchesSettings = BatchesSettings()
+    files: FilesSettings = FilesSettings()
     redis: RedisSettings = RedisSettings()
     aws: AwsSettings = AwsSettings()
     access_log: AccessLogSettings = AccessLogSettings()

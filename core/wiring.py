@@ -30,6 +30,9 @@ from pinnace.core.ports import (
 )
 from pinnace.core.settings import Settings
 from pinnace.core.stores.access_log import open_access_log
+from pinnace.core.stores.batches import BatchStores, open_batches
+from pinnace.core.stores.diagnosis import look_at_stores
+from pinnace.core.stores.files import FileStores, open_files
 from pinnace.core.stores.sessions import SessionStores, open_sessions
 from pinnace.core.stores.tenancy import open_stores
 
@@ -55,6 +58,8 @@ class Ports:
     alerts: Alerts
     access_log: AccessLog
     sessions: SessionStores
+    batches: BatchStores
+    files: FileStores
     close: Callable[[], Awaitable[None]]
 
 
@@ -94,9 +99,12 @@ def wire(settings: Settings, environ: Mapping[str, str] | None = None, clock: Cl
         failures=settings.upstream.failures,
         pause=settings.upstream.pause_seconds,
     )
-    stores, sessions = open_stores(settings), open_sessions(settings, time)
+    stores, sessions, batches = open_stores(settings), open_sessions(settings, time), open_batches(settings)
+    files = open_files(settings)
 
     async def close() -> None:
+        await files.close()
+        await batches.close()
         await sessions.close()
         await stores.close()
 
@@ -113,6 +121,8 @@ def wire(settings: Settings, environ: Mapping[str, str] | None = None, clock: Cl
         alerts=open_alerts(settings, time),
         access_log=open_access_log(settings, time),
         sessions=sessions,
+        batches=batches,
+        files=files,
         close=close,
     )
 
@@ -233,7 +243,7 @@ async def diagnose(settings: Settings, environ: Mapping[str, str]) -> list[Findi
         message = f"{_CREDENTIALS[credential.kind.value]} is used, for {where}."
         findings.append(Finding("credential", "ok", message, None))
     findings.append(await _cli_runs(settings, environ))
-    return findings
+    return findings + await look_at_stores(settings)
 
 
 _CREDENTIALS = {

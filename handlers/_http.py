@@ -121,7 +121,7 @@ def _unprefixed(scope: Scope, context: RequestContext) -> Scope:
     for prefix, profile in PREFIXES.items():
         if path.startswith(prefix + "/"):
             context.prefix_profile = profile
-            context.path = path.removeprefix(prefix)
+            context.prefix, context.path = prefix, path.removeprefix(prefix)
             break
     if context.path.startswith("/v1/chat/"):
         context.refusals = render_for_openai

@@ -33,6 +33,7 @@ class RequestContext:
     began: float
     request_id: str = field(default_factory=lambda: f"req_{secrets.token_hex(12)}")
     client_id: str = ""
+    prefix: str = ""
     prefix_profile: Profile | None = None
     profile: Profile | None = None
     project: str | None = None

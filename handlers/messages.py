@@ -50,10 +50,11 @@ class Messages:
     async def count(self, request: Request) -> Response:
         """Count the tokens of a request; `x-pinnace-estimate` says where the number is not the upstream's own."""
         services = self._services
-        await authenticate(request, services, Scope.MESSAGES)
+        principal = await authenticate(request, services, Scope.MESSAGES)
         raw = await read_body(request, services.settings.max_body_bytes)
         parsed = parse_count_tokens_request(raw)
         model = await resolve_model(services.runner, parsed.model)
-        tokens, exact = await count_tokens(services.counter, parsed.body, model, betas(request))
+        body = await services.calls.files.attach(principal.project_id, parsed.body)
+        tokens, exact = await count_tokens(services.counter, body, model, betas(request))
         headers = {} if exact else {"x-pinnace-estimate": "true"}
         return json_response({"input_tokens": tokens}, headers=headers)

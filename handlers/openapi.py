@@ -6,6 +6,7 @@ from functools import cache
 from typing import Any
 
 from pinnace.core.wire.admin.bodies import KeyChange, NewKey, NewProject, ProjectChange, RouteQuestion
+from pinnace.core.wire.admin.file_bodies import LONGEST, SHORTEST, NewUpload
 from pinnace.core.wire.admin.session_bodies import Fork, NewSession
 from pinnace.core.wire.anthropic.requests import request_schema
 from pinnace.core.wire.batch import Batch
@@ -33,7 +34,30 @@ CHAT = {
         "stream": {"type": "boolean"},
     },
 }
-OWN_BODIES = (NewProject, ProjectChange, NewKey, KeyChange, RouteQuestion, Batch, NewSession, Fork)
+MESSAGE_BATCH = {
+    "type": "object",
+    "required": ["requests"],
+    "properties": {
+        "requests": {
+            "type": "array",
+            "minItems": 1,
+            "items": {
+                "type": "object",
+                "required": ["custom_id", "params"],
+                "properties": {"custom_id": {"type": "string", "pattern": "^[a-zA-Z0-9_-]{1,64}$"}, "params": OBJECT},
+            },
+        }
+    },
+}
+UPLOAD = {
+    "type": "object",
+    "required": ["file"],
+    "properties": {
+        "file": {"type": "string", "format": "binary"},
+        "expires_in_seconds": {"type": "integer", "minimum": SHORTEST, "maximum": LONGEST},
+    },
+}
+OWN_BODIES = (NewProject, ProjectChange, NewKey, KeyChange, RouteQuestion, Batch, NewSession, Fork, NewUpload)
 
 
 def _json(schema: dict[str, Any], description: str = "Success") -> dict[str, Any]:
@@ -74,6 +98,11 @@ def _post(summary: str, body: str, answer: dict[str, Any], *, streams: bool = Fa
     }
 
 
+def _command(summary: str) -> dict[str, Any]:
+    """A POST without a body."""
+    return {"post": {"summary": summary, "responses": {"200": _json(OBJECT)} | _ERRORS}}
+
+
 def _file(summary: str) -> dict[str, Any]:
     """A file that is fetched, and put in."""
     octets = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
@@ -85,10 +114,15 @@ def _file(summary: str) -> dict[str, Any]:
     }
 
 
+def _upload(summary: str) -> dict[str, Any]:
+    body = {"required": True, "content": {"multipart/form-data": {"schema": UPLOAD}}}
+    return {"post": {"summary": summary, "requestBody": body, "responses": {"200": _json(OBJECT)} | _ERRORS}}
+
+
 @cache
 def document(version: str) -> dict[str, Any]:
     """Give the whole document; made once."""
-    schemas: dict[str, Any] = {"Error": ERROR, "ChatCompletion": CHAT}
+    schemas: dict[str, Any] = {"Error": ERROR, "ChatCompletion": CHAT, "MessageBatch": MESSAGE_BATCH}
     for name, counting in (("CreateMessage", False), ("CountTokens", True)):
         schema = dict(request_schema(counting=counting))
         schemas |= schema.pop("$defs", {})
@@ -124,16 +158,25 @@ def _paths() -> dict[str, Any]:
     paging = [version_header, _query("limit", limit)]
     model_id = {"name": "model_id", "in": "path", "required": True, "schema": text}
     listing = [_query("limit", limit), _query("after_id", text)]
-    of_project, of_key, of_session, of_path = (
+    of_project, of_key, of_session, of_path, of_batch = (
         {"parameters": [{"name": name, "in": "path", "required": True, "schema": text}]}
-        for name in ("project_id", "key_id", "session_id", "path")
+        for name in ("project_id", "key_id", "session_id", "path", "batch_id")
     )
     of_file = {"parameters": [*of_session["parameters"], *of_path["parameters"]]}
+    of_upload = {"parameters": [{"name": "file_id", "in": "path", "required": True, "schema": text}]}
+    ids = _query("ids[]", {"type": "array", "items": text, "maxItems": 100})
     return {
         "/v1/messages": _post("Create a message", "CreateMessage", OBJECT, streams=True),
         "/v1/messages/count_tokens": _post("Count the tokens of a request", "CountTokens", OBJECT),
         "/v1/chat/completions": _post("Create a chat completion", "ChatCompletion", OBJECT, streams=True),
         "/v1/cache": _delete("Forget the cached answers of a project"),
+        "/v1/messages/batches": _get("List the message batches", OBJECT, [*listing, _query("before_id", text)])
+        | _post("Create a message batch", "MessageBatch", OBJECT),
+        "/v1/messages/batches/{batch_id}": of_batch
+        | _get("Show a message batch", OBJECT)
+        | _delete("Leave nothing of a message batch"),
+        "/v1/messages/batches/{batch_id}/cancel": of_batch | _command("Stop a message batch"),
+        "/v1/messages/batches/{batch_id}/results": of_batch | _get("The results of a message batch", OBJECT),
         "/v1/batch": _post("Run a list of requests", "Batch", OBJECT),
         "/v1/route": _post("Choose a model for a task", "RouteQuestion", OBJECT),
         "/v1/usage": _get(
@@ -166,6 +209,12 @@ def _paths() -> dict[str, Any]:
         | _post("Begin another session with this one's words", "Fork", OBJECT),
         "/v1/sessions/{session_id}/files": of_session | _get("The files of a session", OBJECT, listing),
         "/v1/sessions/{session_id}/files/{path}": of_file | _file("One of the files"),
+        "/v1/files": _get("List the files", OBJECT, [_query("limit", limit), _query("page", text), ids])
+        | _upload("Keep a file"),
+        "/v1/files/{file_id}": of_upload | _get("Show a file", OBJECT) | _delete("Leave nothing of a file"),
+        "/v1/files/{file_id}/content": of_upload | {"get": _file("The bytes of a file")["get"]},
+        "/v1/files/uploads": _post("Where to send a large file", "NewUpload", OBJECT),
+        "/v1/files/uploads/{file_id}/complete": of_upload | _command("Make a file of what was sent"),
         "/v1/audit": _get("List what administrators did", OBJECT, [_query("limit", limit)]),
         "/v1/models": _get("List the models", OBJECT, paging),
         "/v1/models/{model_id}": _get("Show a model", OBJECT, [model_id]),

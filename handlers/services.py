@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pinnace.core.ports import AccessLog, AgentRunner, Clock, TokenCounter
 from pinnace.core.settings import Settings
 from pinnace.core.usecases.access import Access
+from pinnace.core.usecases.batching import BatchBook
 from pinnace.core.usecases.calls import Calls
 from pinnace.handlers.metrics import Metrics
 
@@ -24,3 +25,4 @@ class Services:
     version: str
     access: Access
     calls: Calls
+    batches: BatchBook

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -35,7 +35,8 @@ class RunRequest:
     """One call.
 
     `body` is the caller's request as parsed, never changed; `model` is the resolved id; `betas` are the caller's
-    `anthropic-beta` values; `api_version` is its `anthropic-version`; `seconds` bounds the whole run.
+    `anthropic-beta` values; `api_version` is its `anthropic-version`; `seconds` bounds the whole run. `files` are put into an
+    agent's directory before: how each is read, by its path within it.
     """
 
     request_id: str
@@ -47,6 +48,7 @@ class RunRequest:
     api_version: str = "2023-06-01"
     seconds: float = 600.0
     max_budget_usd: float | None = None
+    files: Mapping[str, Callable[[], AsyncGenerator[bytes, None]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

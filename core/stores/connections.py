@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pinnace.core.adapters.dynamodb.table import Table
     from pinnace.core.adapters.redis.connection import Connection
     from pinnace.core.adapters.s3.bucket import Bucket
+    from pinnace.core.adapters.sqs.queue import Queue
 
 
 def redis_connection(url: str, prefix: str) -> Connection:
@@ -55,6 +56,13 @@ def s3_bucket(aws: AwsSettings) -> Bucket:
     from pinnace.core.adapters.s3.bucket import Bucket, client_of
 
     return Bucket(aws.bucket or "", partial(client_of, aws.region, aws.endpoint_url))
+
+
+def sqs_queue(aws: AwsSettings, name: str) -> Queue:
+    """A queue by its URL or name; `dynamodb_table` said whether there can be one."""
+    from pinnace.core.adapters.sqs.queue import Queue, client_of
+
+    return Queue(name, partial(client_of, aws.region, aws.endpoint_url))
 
 
 async def nothing() -> None:

@@ -64,6 +64,22 @@ class Access:
             raise Unauthenticated("No API key was given: send it as x-api-key or as Authorization: Bearer.")
         return Principal(_serving(await self._own_project()), ORDINARY, is_anyone=True)
 
+    async def principal_of(self, project_id: str, key_id: str | None) -> Principal:
+        """Who asked for something that is done later, by a key or without one.
+
+        Raises:
+            Unauthenticated: the key, or the project, is good for nothing any more.
+        """
+        project = await self.directory.project(project_id)
+        if project is None:
+            raise Unauthenticated("The project is not there any more.")
+        if key_id is None:
+            return Principal(_serving(project), ORDINARY)
+        key = await self.directory.key(project_id, key_id)
+        if key is None or not key.serves(self.clock.now()):
+            raise Unauthenticated("The API key that asked for this was revoked or has expired.")
+        return Principal(_serving(project), key.scopes, key)
+
     async def is_open(self) -> bool:
         """Whether there is no key at all."""
         return self.api_key is None and self.admin_key is None and not await self.directory.has_keys()

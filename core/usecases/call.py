@@ -14,6 +14,7 @@ from pinnace.core.model.routing import Decision
 from pinnace.core.model.run import MessageMode, Outcome, Profile
 from pinnace.core.model.usage import Use
 from pinnace.core.usecases.billing import amount_of
+from pinnace.core.usecases.bringing import Brought
 from pinnace.core.usecases.replay import fingerprint_of
 
 
@@ -43,6 +44,7 @@ class Call:
     idempotency_key: str | None = None
     session_id: str | None = None
     session_wait: float = 0.0
+    files: Brought = field(default_factory=dict)
 
     @property
     def fingerprint(self) -> str:

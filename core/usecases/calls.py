@@ -22,6 +22,7 @@ from pinnace.core.usecases.billing import GRACE, Billing
 from pinnace.core.usecases.bounds import Bound, bound_of
 from pinnace.core.usecases.call import CacheUse, Call, Receipt, new_turn
 from pinnace.core.usecases.cancelling import surely
+from pinnace.core.usecases.filing import FileBook
 from pinnace.core.usecases.replay import Replay
 from pinnace.core.usecases.routing import Router
 from pinnace.core.usecases.sessions import SessionBook
@@ -43,6 +44,7 @@ class Calls:
     router: Router
     replay: Replay
     sessions: SessionBook
+    files: FileBook
     clock: Clock
 
     async def stream(self, call: Call, receipt: Receipt) -> AsyncGenerator[dict[str, Any], None]:
@@ -54,6 +56,7 @@ class Calls:
         began, first, failure = self.clock.monotonic(), None, None
         try:
             await self._choose(call, receipt)
+            call = await self._with_files(call)
             async with contextlib.aclosing(self._once(call, receipt)) as events:
                 async for event in events:
                     first = self.clock.monotonic() - began if first is None else first
@@ -76,6 +79,14 @@ class Calls:
             raise PermissionRefused(
                 f"This key may not use {receipt.model}; an administrator can add it to the allowed_models of the key or project."
             )
+
+    async def _with_files(self, call: Call) -> Call:
+        """The call with the files that its body names in it, and those that an agent is to find in its directory."""
+        project_id, body, files = call.principal.project_id, call.body, call.files
+        if call.profile is Profile.AGENT:
+            body, files = await self.files.bring(project_id, body)
+        body = await self.files.attach(project_id, body)
+        return call if body is call.body else replace(call, body=body, files=files)
 
     async def _once(self, call: Call, receipt: Receipt) -> AsyncGenerator[dict[str, Any], None]:
         """Answer an `Idempotency-Key` once, and every later time with the same."""
@@ -194,6 +205,7 @@ class Calls:
             betas=call.betas,
             api_version=call.api_version,
             seconds=call.seconds,
+            files=call.files,
         )
 
     def _takes(self, call: Call, model: str, bound: Bound) -> tuple[list[Take], Lease | None]:

@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
-from pinnace.core.errors import StoreFailed
 from pinnace.core.model.access import Budget
 from pinnace.core.model.alerts import alerts_of
 from pinnace.core.model.ledger import Account, Balance, Reservation, caps_of
 from pinnace.core.ports import Directory
 from pinnace.core.usecases.billing import Billing
-from pinnace.core.usecases.sessions import SessionBook
 
 log = logging.getLogger("pinnace.budget")
+
+Sweeper = Callable[[], Awaitable[object]]
 
 
 async def sweep(billing: Billing, directory: Directory) -> Sequence[Reservation]:
@@ -37,17 +37,19 @@ async def sweep(billing: Billing, directory: Directory) -> Sequence[Reservation]
     return settled
 
 
-async def sweep_forever(
-    billing: Billing, directory: Directory, sessions: SessionBook | None = None, every: float = 5.0
-) -> None:
-    """Settle what the dead left behind and drop sessions whose time is over, now and again and again."""
+async def sweep_forever(billing: Billing, directory: Directory, *more: Sweeper, every: float = 5.0) -> None:
+    """Settle what the dead left behind, and run whatever else is to be done now and again and again."""
+
+    async def settle() -> None:
+        await sweep(billing, directory)
+
     while True:
-        try:
-            await sweep(billing, directory)
-            if sessions is not None:
-                await sessions.sweep()
-        except StoreFailed:
-            log.exception("what has expired could not be swept")
+        for sweeper in (settle, *more):
+            try:
+                await sweeper()
+            except Exception:
+                # Whatever it is, the others have their turn, and this one has its next.
+                log.exception("what is over could not be swept")
         await asyncio.sleep(every)
 
 

@@ -6,26 +6,36 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from importlib.metadata import version as installed_version
+from typing import Any
 
 from pydantic import SecretStr
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Router as Paths
 from starlette.types import ASGIApp
 
+from pinnace.core.model.files import FileRules
 from pinnace.core.model.routing import Thresholds
 from pinnace.core.settings import Settings
 from pinnace.core.usecases.access import Access
+from pinnace.core.usecases.batch_drops import BatchDrops
+from pinnace.core.usecases.batch_work import BatchWorker
+from pinnace.core.usecases.batch_workers import BatchWorkers
+from pinnace.core.usecases.batching import BatchBook
 from pinnace.core.usecases.billing import Billing
 from pinnace.core.usecases.calls import Calls
+from pinnace.core.usecases.filing import FileBook
 from pinnace.core.usecases.replay import Replay
 from pinnace.core.usecases.routing import Router
 from pinnace.core.usecases.sessions import SessionBook
 from pinnace.core.usecases.sweeping import sweep_forever
+from pinnace.core.wire.anthropic.requests import check_messages_body
 from pinnace.core.wiring import Ports, wire
 from pinnace.handlers._http import Border
 from pinnace.handlers.batch import Batches
+from pinnace.handlers.batches import MessageBatches
 from pinnace.handlers.cache import Cache
 from pinnace.handlers.chat import Chat
+from pinnace.handlers.files import FileEndpoints
 from pinnace.handlers.log_stats import LogStats
 from pinnace.handlers.messages import Messages
 from pinnace.handlers.metrics import make_metrics
@@ -50,19 +60,34 @@ def compose(settings: Settings, ports: Ports | None = None, sockets: OpenSockets
     """
     given = ports or wire(settings)
     services = make_services(settings, given)
+    workers = make_workers(services)
+    services.batches.watchers.append(workers.wake)
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: object) -> AsyncIterator[None]:
         # The list of prices takes 200 ms to load, which the first call would wait for, and every other call with it.
         await asyncio.to_thread(given.prices.context_window, "claude")
         await given.runner.prepare()
-        sweeping = asyncio.create_task(sweep_forever(services.calls.billing, given.directory, services.calls.sessions))
+        calls = services.calls
+        sweeping = asyncio.create_task(
+            sweep_forever(
+                calls.billing,
+                given.directory,
+                calls.sessions.sweep,
+                calls.files.sweep,
+                services.batches.sweep,
+                # In a bucket nobody looks again and again: S3 says that something came.
+                *([] if settings.store == "dynamodb" else [BatchDrops(services.batches, services.access).look]),
+            )
+        )
+        workers.start()
         try:
             yield
         finally:
             sweeping.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await sweeping
+            await workers.aclose(settings.drain_seconds)
             await given.runner.aclose(settings.drain_seconds)
             await given.alerts.aclose(FAREWELL)
             await given.access_log.aclose()
@@ -74,6 +99,8 @@ def compose(settings: Settings, ports: Ports | None = None, sockets: OpenSockets
         Stream(services, sockets or OpenSockets()),
         SessionEndpoints(services),
         Batches(services),
+        MessageBatches(services),
+        FileEndpoints(services),
         Models(services),
         Projects(services),
         Usage(services),
@@ -106,6 +133,7 @@ def make_services(settings: Settings, ports: Ports) -> Services:
     sessions = SessionBook(
         kept.sessions, kept.transcripts, kept.workspaces, ports.runner, ports.clock, settings.sessions.ttl_seconds
     )
+    stored = ports.batches
     return Services(
         settings=settings,
         runner=ports.runner,
@@ -129,9 +157,43 @@ def make_services(settings: Settings, ports: Ports) -> Services:
             router=router,
             replay=Replay(ports.answers, ports.clock, settings.cache.ttl_seconds),
             sessions=sessions,
+            files=make_files(settings, ports),
             clock=ports.clock,
         ),
+        batches=BatchBook(stored.batches, stored.queue, stored.blobs, ports.clock, settings.batches.max_requests),
     )
+
+
+def make_files(settings: Settings, ports: Ports) -> FileBook:
+    """All files, over their stores."""
+    given, kept = settings.files, ports.files
+    rules = FileRules(
+        max_bytes=given.max_bytes,
+        quota=given.quota_mb * 2**20,
+        max_attached=settings.max_body_bytes,
+        ttl=given.ttl_seconds,
+        max_brought=settings.sessions.max_workspace_mb * 2**20,
+    )
+    return FileBook(kept.files, kept.blobs, ports.clock, kept.arriving, rules, kept.direct)
+
+
+def make_workers(services: Services) -> BatchWorkers:
+    """Those who run the items of batches in this process."""
+    settings, book = services.settings, services.batches
+
+    def check(body: dict[str, Any], version: str) -> dict[str, Any]:
+        return dict(check_messages_body(body, strict=settings.compat.strict, versioned=version).body)
+
+    worker = BatchWorker(
+        book,
+        services.calls,
+        services.access,
+        services.clock,
+        check,
+        seconds=settings.request_timeout,
+        first_wait=settings.batches.retry_seconds,
+    )
+    return BatchWorkers(worker, book.queue, services.clock, settings.batches.concurrency)
 
 
 def _revealed(secret: SecretStr | None) -> str | None:

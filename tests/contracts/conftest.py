@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import batch_stores
 import pytest
 import session_stores
 from redis import Redis
@@ -14,10 +15,11 @@ from session_stores import SessionStores
 from stores import KINDS, SHARED, keepers
 
 from pinnace.core.adapters.redis.connection import Connection
+from pinnace.core.ports import Batches
 from pinnace.core.stores.tenancy import Stores
 
 #: Stores that are a server of their own, an emulator's or a real one: `make test-stores` runs their tests.
-SERVED = ("dynamodb", "redis", "s3")
+SERVED = ("dynamodb", "redis", "s3", "sqs")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -32,6 +34,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     for fixture in {"kept", "fresh"}.intersection(metafunc.fixturenames):
         metafunc.parametrize(fixture, list(session_stores.KINDS), indirect=True)
+    if "batches" in metafunc.fixturenames:
+        metafunc.parametrize("batches", list(batch_stores.KINDS), indirect=True)
     if "kept_shared" in metafunc.fixturenames:
         metafunc.parametrize("kept_shared", session_stores.SHARED, indirect=True)
     kinds = keepers(metafunc.definition.path.stem.removeprefix("test_"))
@@ -76,6 +80,13 @@ async def fresh(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     yield make
     for one in opened:
         await one.close()
+
+
+@pytest.fixture
+async def batches(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Batches]:
+    opened = batch_stores.KINDS[request.param](tmp_path)
+    yield opened.batches
+    await opened.close()
 
 
 @pytest.fixture

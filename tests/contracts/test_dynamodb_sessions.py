@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 from stores import dynamodb_items, dynamodb_table
-from table_watch import Watch
+from table_watch import Again, Watch
 from types_boto3_dynamodb import DynamoDBClient
 
 from pinnace.core.adapters.dynamodb.expiries import SHARDS
@@ -90,23 +89,6 @@ async def test_a_long_system_prompt_is_kept_and_one_that_no_item_holds_is_refuse
     assert await sessions.find("p", "chat") == long
     with pytest.raises(RequestTooLarge):
         await sessions.add(session("other", defaults={"system": os.urandom(400_000).hex()}))
-
-
-class Again:
-    """A client that sends every request twice, as botocore does where the first answer is lost."""
-
-    def __init__(self, client: DynamoDBClient) -> None:
-        self._client = client
-
-    def __getattr__(self, operation: str) -> Callable[..., Any]:
-        def ask(**request: Any) -> Any:
-            getattr(self._client, operation)(**request)
-            return getattr(self._client, operation)(**request)
-
-        return ask
-
-    def close(self) -> None:
-        return None
 
 
 async def test_who_takes_a_session_and_does_not_hear_so_has_it(sessions: DynamoSessions, tmp_path: Path) -> None:

@@ -6,11 +6,13 @@ import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
+import batch_stores
 import pytest
 import session_stores
 from session_stores import SessionStores
 from stores import KINDS, make_dynamodb_table
 
+from pinnace.core.ports import Batches
 from pinnace.core.stores.tenancy import Stores
 
 HERE = Path(__file__).parent
@@ -80,6 +82,13 @@ async def fresh(place: Path, endpoint: str) -> AsyncIterator[Callable[[], Sessio
     yield make
     for one in opened:
         await one.close()
+
+
+@pytest.fixture
+async def batches(place: Path) -> AsyncIterator[Batches]:
+    opened = batch_stores.KINDS["dynamodb"](place)
+    yield opened.batches
+    await opened.close()
 
 
 @pytest.fixture

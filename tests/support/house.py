@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from clocks import HandClock
+from prices import TenAToken
 
 from pinnace.core.adapters.local.workspaces import PackedWorkspaces
 from pinnace.core.adapters.memory.answers import MemoryAnswerStore
 from pinnace.core.adapters.memory.blobs import MemoryBlobs
+from pinnace.core.adapters.memory.files import MemoryFiles
 from pinnace.core.adapters.memory.ledger import MemoryLedger
 from pinnace.core.adapters.memory.limiter import MemoryLimiter
 from pinnace.core.adapters.memory.sessions import MemorySessions
@@ -26,10 +29,11 @@ from pinnace.core.model.limits import Lease, Meter, Take
 from pinnace.core.model.routing import Thresholds
 from pinnace.core.model.run import MessageMode, ModelEvent, Outcome, PoolStats, Profile, RunEvent, RunRequest
 from pinnace.core.model.usage import UsageRecord
-from pinnace.core.ports import CacheLife, SessionLink, Toll
+from pinnace.core.ports import SessionLink, Toll
 from pinnace.core.usecases.billing import Billing
 from pinnace.core.usecases.call import Call, Receipt
 from pinnace.core.usecases.calls import Calls
+from pinnace.core.usecases.filing import FileBook
 from pinnace.core.usecases.replay import Replay
 from pinnace.core.usecases.routing import Router
 from pinnace.core.usecases.sessions import SessionBook
@@ -40,21 +44,6 @@ USED = {"input_tokens": 5, "output_tokens": 2}
 #: What a run says: an event, an error to raise, or None to wait for ever.
 Line = dict[str, Any] | Exception | None
 SAID: tuple[Line, ...] = ({"type": "message_start"}, {"type": "content_block_delta"}, {"type": "message_stop"})
-
-
-class TenAToken:
-    """`Prices` of ten millionths for any token."""
-
-    as_of = "today"
-
-    def cost(self, model: str, usage: Mapping[str, int]) -> int | None:
-        return 10 * sum(usage.values())
-
-    def bound(self, model: str, input_tokens: int, output_tokens: int, *, cache: CacheLife | None) -> int | None:
-        return 10 * (input_tokens + output_tokens)
-
-    def context_window(self, model: str) -> int:
-        return 1_000
 
 
 @dataclass
@@ -246,6 +235,7 @@ def build_house() -> House:
         sessions=SessionBook(
             MemorySessions(), MemoryTranscripts(clock), PackedWorkspaces(MemoryBlobs()), runner, clock
         ),
+        files=FileBook(MemoryFiles(), MemoryBlobs(), clock, Path("nowhere")),
         clock=clock,
     )
     return House(journal, runner, limiter, ledger, usage, calls)

@@ -36,12 +36,15 @@ from pinnace.core.adapters.sqlite.directory import SqliteDirectory
 from pinnace.core.adapters.sqlite.ledger import SqliteLedger
 from pinnace.core.adapters.sqlite.limiter import SqliteLimiter
 from pinnace.core.adapters.sqlite.usage import SqliteUsageStore
+from pinnace.core.adapters.sqs.queue import Queue
+from pinnace.core.adapters.sqs.queue import client_of as sqs_client_of
 from pinnace.core.stores.connections import nothing
 from pinnace.core.stores.tenancy import Stores
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
     from types_boto3_s3 import S3Client
+    from types_boto3_sqs import SQSClient
 
 
 def in_memory(_place: Path) -> Stores:
@@ -115,6 +118,23 @@ def s3_bucket(place: Path) -> Bucket:
         _connect_s3(_moto()).create_bucket(Bucket=name)
         told.write_text(_moto())
     return Bucket(name, partial(_connect_s3, told.read_text()))
+
+
+@cache
+def _connect_sqs(endpoint: str) -> SQSClient:
+    return sqs_client_of("eu-central-1", endpoint, "test", "test")
+
+
+def sqs_queue(
+    place: Path, purpose: str = "work", through: Callable[[SQSClient], SQSClient] = lambda client: client
+) -> Queue:
+    """Reach a queue of a place in moto, through a client that may do more; where there is none yet, it is made."""
+    # A queue's name has 80 characters at most.
+    told, name = place / f"sqs-{purpose}", f"{_name(place)[:40]}-{purpose}"
+    if not told.exists():
+        _connect_sqs(_moto()).create_queue(QueueName=name)
+        told.write_text(_moto())
+    return Queue(name, lambda: through(_connect_sqs(told.read_text())))
 
 
 def in_dynamodb(place: Path) -> Stores:

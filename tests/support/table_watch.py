@@ -1,6 +1,11 @@
-"""Knows what a DynamoDB table is asked for, operation by operation, and how its process ends before one of them."""
+"""Knows what a DynamoDB table is asked for, operation by operation, and how its process ends before one, or hears no answer."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from types_boto3_dynamodb import DynamoDBClient
 
 
 class Died(Exception):
@@ -21,3 +26,20 @@ class Watch:
     def counted(self) -> list[str]:
         asked, self.asked = self.asked, []
         return asked
+
+
+class Again:
+    """A client that sends every request twice, as botocore does where the first answer is lost."""
+
+    def __init__(self, client: DynamoDBClient) -> None:
+        self._client = client
+
+    def __getattr__(self, operation: str) -> Callable[..., Any]:
+        def ask(**request: Any) -> Any:
+            getattr(self._client, operation)(**request)
+            return getattr(self._client, operation)(**request)
+
+        return ask
+
+    def close(self) -> None:
+        return None

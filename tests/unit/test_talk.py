@@ -13,10 +13,14 @@ from house import MODEL, House, build_house
 from starlette.routing import Router
 
 from pinnace.core.adapters.memory.access_log import MemoryAccessLog
+from pinnace.core.adapters.memory.batches import MemoryBatches
+from pinnace.core.adapters.memory.blobs import MemoryBlobs
 from pinnace.core.adapters.memory.directory import MemoryDirectory
+from pinnace.core.adapters.memory.work_queue import MemoryWorkQueue
 from pinnace.core.errors import StoreFailed
 from pinnace.core.settings import Settings
 from pinnace.core.usecases.access import Access
+from pinnace.core.usecases.batching import BatchBook
 from pinnace.handlers._http import Border
 from pinnace.handlers.metrics import NoMetrics
 from pinnace.handlers.services import Services
@@ -95,6 +99,7 @@ class Harbour:
             version="0",
             access=Access(directory, clock, api_key=key),
             calls=self.house.calls,
+            batches=BatchBook(MemoryBatches(), MemoryWorkQueue(), MemoryBlobs(), clock),
         )
         self.services = services
         self.app = Border(Router(Stream(services, self.sockets, patience).routes()), services)

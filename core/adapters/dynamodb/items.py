@@ -130,6 +130,9 @@ class Change:
     def require_item(self) -> None:
         self.require(_IS_THERE)
 
+    def require_no_item(self) -> None:
+        self.require(_IS_NEW)
+
     def request(self, table: str) -> dict[str, Any]:
         """The parameters of the call."""
         parts = (("SET", self._sets), ("ADD", self._adds), ("REMOVE", self._removes))
@@ -151,7 +154,29 @@ class Change:
         return _action("Update", self.request(table))
 
 
-Action: TypeAlias = Put | Delete | Check | Change
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Writes nothing; the conditions are those of a change that is not made."""
+
+    change: Change
+
+    def action(self, table: str) -> TransactWriteItemTypeDef:
+        request = self.change.request(table)
+        del request["UpdateExpression"]
+        return _action("ConditionCheck", request)
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """The end of an item, if there is one."""
+
+    where: Where
+
+    def action(self, table: str) -> TransactWriteItemTypeDef:
+        return _action("Delete", {"TableName": table, "Key": key_of(self.where)})
+
+
+Action: TypeAlias = Put | Delete | Drop | Check | Ask | Change
 
 
 def _written(value: Value) -> AttributeValueTypeDef:

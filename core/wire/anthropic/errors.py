@@ -17,10 +17,12 @@ TABLE: Final[Mapping[type[tree.PinnaceError], tuple[int, str]]] = {
     tree.BillingRefused: (402, "billing_error"),
     tree.BudgetExceeded: (402, "billing_error"),
     tree.PermissionRefused: (403, "permission_error"),
+    tree.StorageExceeded: (403, "permission_error"),
     tree.NotFound: (404, "not_found_error"),
     tree.MethodRefused: (405, "invalid_request_error"),
     tree.Conflicted: (409, "conflict_error"),
     tree.RequestTooLarge: (413, "request_too_large"),
+    tree.RangeRefused: (416, "invalid_request_error"),
     tree.RateLimited: (429, "rate_limit_error"),
     tree.UpstreamFailed: (500, "api_error"),  # for a broken connection; otherwise it keeps its own status
     tree.RunFailed: (500, "api_error"),
@@ -104,6 +106,8 @@ def _headers(error: tree.PinnaceError) -> dict[str, str]:
     headers: dict[str, str] = {}
     if isinstance(error, tree.MethodRefused):
         headers["allow"] = ", ".join(error.allowed)
+    if isinstance(error, tree.RangeRefused):
+        headers["content-range"] = f"bytes */{error.size}"
     if isinstance(error, tree.RateLimited | tree.Overloaded | tree.Conflicted | tree.UpstreamFailed):
         seconds = error.retry_after
         if seconds is not None:

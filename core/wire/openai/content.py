@@ -114,9 +114,10 @@ def _read_file(part: Mapping[str, Any], path: str) -> Block:
     file = read_object(part.get("file"), path)
     refuse_others(file, ("file_data", "file_id", "filename"), path)
     if file.get("file_id") is not None:
-        raise InvalidRequest(
-            "There are no uploaded files here; send the file itself in `file_data`", path=f"{path}.file_id"
-        )
+        if file.get("file_data") is not None:
+            raise InvalidRequest("Send either `file_id` or `file_data`", path=f"{path}.file_data")
+        file_id = read_string(file["file_id"], f"{path}.file_id")
+        return _titled({"type": "document", "source": {"type": "file", "file_id": file_id}}, file, path)
     data = read_string(require(file, "file_data", path), f"{path}.file_data")
     if data.startswith("data:"):
         media_type, data = _split_data(data, f"{path}.file_data")
@@ -127,7 +128,10 @@ def _read_file(part: Mapping[str, Any], path: str) -> Block:
         raise InvalidRequest(
             "Files must be PDF; send any other text as a part of type `text`", path=f"{path}.file_data"
         )
-    block: Block = {"type": "document", "source": {"type": "base64", "media_type": _PDF, "data": data}}
+    return _titled({"type": "document", "source": {"type": "base64", "media_type": _PDF, "data": data}}, file, path)
+
+
+def _titled(block: Block, file: Mapping[str, Any], path: str) -> Block:
     if file.get("filename") is not None:
         block["title"] = read_string(file["filename"], f"{path}.filename")
     return block

@@ -50,9 +50,11 @@ def test_help_lists_the_commands() -> None:
     result = CliRunner().invoke(main, ["--help"])
     assert result.exit_code == 0
     assert re.findall(r"^  ([a-z]+)  ", result.output.partition("Commands:")[2], re.MULTILINE) == [
+        "batch",
         "chat",
         "demo",
         "doctor",
+        "files",
         "init",
         "keys",
         "logs",

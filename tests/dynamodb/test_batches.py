@@ -1,0 +1,1 @@
+../contracts/test_batches.py

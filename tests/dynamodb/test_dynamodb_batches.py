@@ -1,0 +1,1 @@
+../contracts/test_dynamodb_batches.py
