@@ -106,4 +106,3 @@ class BatchResults:
 def _folder(project_id: str, batch_id: str) -> str:
     """What the names of a batch's results begin with; nothing of it is a caller's word."""
     return f"items/{hashlib.sha256(f'{project_id}#{batch_id}'.encode()).hexdigest()[:32]}"
-

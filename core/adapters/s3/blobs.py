@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from boto3.s3.transfer import TransferConfig
     from botocore.response import StreamingBody
     from types_boto3_s3 import S3Client
-    from types_boto3_s3.type_defs import ObjectIdentifierTypeDef
+    from types_boto3_s3.type_defs import ObjectIdentifierTypeDef, ObjectTypeDef
 
 #: What one DeleteObjects takes.
 AT_ONCE = 1_000
@@ -109,15 +109,7 @@ class S3Blobs:
                 Prefix=begins,
                 PaginationConfig={"PageSize": min(AT_ONCE, limit), "MaxItems": limit},
             )
-            return [
-                BlobEntry(
-                    found.get("Key", "").removeprefix(f"{self._prefix}/"),
-                    found.get("Size", 0),
-                    found["LastModified"].timestamp(),
-                )
-                for page in pages
-                for found in page.get("Contents", ())
-            ]
+            return [self._entry(found) for page in pages for found in page.get("Contents", ())]
 
         return await self._bucket.run(work)
 
@@ -160,6 +152,10 @@ class S3Blobs:
         answer = client.delete_objects(Bucket=self._bucket.name, Delete={"Objects": keys, "Quiet": True})
         if answer.get("Errors"):
             raise StoreFailed("The server's store of files did not delete all that it should.")
+
+    def _entry(self, found: ObjectTypeDef) -> BlobEntry:
+        name, modified = found.get("Key", "").removeprefix(f"{self._prefix}/"), found.get("LastModified")
+        return BlobEntry(name, found.get("Size", 0), modified.timestamp() if modified else 0.0)
 
     def _key(self, name: str) -> str:
         return f"{self._prefix}/{checked(name)}"
