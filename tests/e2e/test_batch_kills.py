@@ -78,7 +78,7 @@ class Pair:
                 with contextlib.suppress(httpx.TransportError):
                     answer = httpx.request(
                         method,
-                        f"http://127.0.0.1:{port}/v1/{path}",
+                        f"http://127.0.0.1:{port}/api/v1/{path}",
                         headers={"x-api-key": key},
                         timeout=30,
                         verify=False,  # noqa: S501 - no TLS here

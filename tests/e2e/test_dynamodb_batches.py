@@ -24,7 +24,10 @@ from pinnace.testing.upstream import Upstream
 REGION, TABLE, BUCKET, QUEUE, DEAD = "eu-central-1", "pinnace", "pinnace-files", "pinnace-batches", "pinnace-dead"
 ID, SECRET = "AKIAEXAMPLEOFPINNACE", "a secret of the cloud"
 
-pytestmark = pytest.mark.stores
+#: Seconds. moto copies the table at each transaction, and answers one request at a time.
+PATIENCE = 200.0
+
+pytestmark = [pytest.mark.stores, pytest.mark.timeout(PATIENCE + 100)]
 
 
 @pytest.fixture(scope="module")
@@ -85,14 +88,14 @@ def shown(server: Tenancy, key: str, batch_id: str) -> dict[str, Any]:
     return batch
 
 
-def until(holds: Callable[[], Any], seconds: float = 60.0, told: Callable[[], Any] = lambda: None) -> None:
+def until(holds: Callable[[], Any], seconds: float = PATIENCE, told: Callable[[], Any] = lambda: None) -> None:
     deadline = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < deadline, told()
         time.sleep(0.2)
 
 
-def ended(server: Tenancy, key: str, batch_id: str, seconds: float = 60.0) -> dict[str, Any]:
+def ended(server: Tenancy, key: str, batch_id: str, seconds: float = PATIENCE) -> dict[str, Any]:
     def batch() -> dict[str, Any]:
         return shown(server, key, batch_id)
 
@@ -154,7 +157,7 @@ def test_a_batch_that_is_cancelled_at_one_server_stops_at_the_other(
     # As many as the two run at once.
     until(lambda: len(upstream.bodies) == 6)
     assert second.admin("POST", f"messages/batches/{batch_id}/cancel", key=key).status_code == 200
-    batch = ended(first, key, batch_id, seconds=30)
+    batch = ended(first, key, batch_id)
     assert batch["request_counts"]["canceled"] == 10
     assert [result["type"] for result in results(first, key, batch_id).values()] == ["canceled"] * 10
     assert len(upstream.bodies) == 6
@@ -172,7 +175,7 @@ def test_a_result_that_no_item_of_the_table_holds_is_kept(pair: tuple[Tenancy, T
     }
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(LEASE + PATIENCE + 100)
 def test_what_a_killed_server_was_at_is_run_by_another(
     upstream: Upstream, tmp_path: Path, cloud: dict[str, str], endpoint: str
 ) -> None:
@@ -192,7 +195,7 @@ def test_what_a_killed_server_was_at_is_run_by_another(
         doomed.served.child.wait()
     assert len(upstream.bodies) == 6
     with tenancy(tmp_path / "heir", upstream, **variables) as heir:
-        batch = ended(heir, key, batch_id, seconds=3 * LEASE)
+        batch = ended(heir, key, batch_id, seconds=LEASE + PATIENCE)
         assert batch["request_counts"]["succeeded"] == 6
         said = {name: words(result) for name, result in results(heir, key, batch_id).items()}
     assert said == {f"item-{n}": f"answer {n}" for n in range(6)}
