@@ -48,6 +48,10 @@ class Counts:
     def done(self) -> int:
         return self.succeeded + self.errored + self.canceled + self.expired
 
+    def same_results(self, other: Counts) -> bool:
+        """Whether both are of the same results: items gain results one by one and lose none, so their number says which."""
+        return (self.succeeded, self.errored) == (other.succeeded, other.errored)
+
 
 @dataclass(frozen=True, slots=True)
 class Batch:

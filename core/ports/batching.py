@@ -64,7 +64,7 @@ class Batches(Protocol):
         ...
 
     async def end(self, batch: Batch, counts: Counts, results_size: int, now: float) -> bool:
-        """The file of results is written: the batch has ended. False where it had before."""
+        """The file of results is written: the batch has ended. False where it had before, or has other results by now."""
         ...
 
     async def tidy(self, batch: Batch) -> None:

@@ -22,9 +22,13 @@ def requests_of(project_id: str, batch_id: str) -> str:
     return f"{folder_of(project_id, batch_id)}/requests"
 
 
-def results_of(project_id: str, batch_id: str) -> str:
-    """The name of the file with a line for each result."""
-    return f"{folder_of(project_id, batch_id)}/results"
+def results_of(batch: Batch, counts: Counts) -> str:
+    """The name of the file with a line for each result, which says whose results are in it.
+
+    Two that end a batch at once may have seen different results, and must not write over each other's.
+    """
+    tally = "-".join(str(getattr(counts, verdict.value)) for verdict in Verdict)
+    return f"{folder_of(batch.project_id, batch.id)}/results-{tally}"
 
 
 async def write_results(batches: Batches, blobs: Blobs, batch: Batch, file: IO[bytes]) -> Counts:

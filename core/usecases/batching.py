@@ -96,7 +96,7 @@ class BatchBook:
             raise NotFound(f"The batch {batch.id} has no results yet; its processing_status says when it has ended.")
         if batch.archived_at is not None:
             raise NotFound(f"The results of the batch {batch.id} are gone: they are kept for 29 days.")
-        return results_of(batch.project_id, batch.id)
+        return results_of(batch, batch.counts)
 
     async def remove(self, batch: Batch) -> None:
         """Leave nothing of a batch that has ended.
@@ -119,8 +119,11 @@ class BatchBook:
             path = Path(directory) / "results.jsonl"
             with path.open("wb") as file:
                 counts = await write_results(self.batches, self.blobs, batch, file)
-            await self.blobs.put(results_of(batch.project_id, batch.id), path)
             size = path.stat().st_size
+            if not counts.same_results(batch.counts):
+                # Somebody has ended it meanwhile, and dropped what this was made of.
+                return False
+            await self.blobs.take(results_of(batch, counts), path)
         if not await self.batches.end(batch, counts, size, self.clock.now()):
             return False
         await self._tidy(batch)
@@ -163,7 +166,7 @@ class BatchBook:
     async def _fill(self, batch: Batch, path: Path, items: Sequence[BatchItem]) -> None:
         """Keep and queue what a batch asks for; one that cannot be is dropped."""
         try:
-            await self.blobs.put(requests_of(batch.project_id, batch.id), path)
+            await self.blobs.take(requests_of(batch.project_id, batch.id), path)
             await self.queue.put([Task(batch.project_id, batch.id, item) for item in items])
             await self.batches.open(batch)
         except BaseException:

@@ -143,6 +143,7 @@ async def test_a_batch_is_cancelled_once_and_what_runs_may_still_end(batches: Ba
 
 async def test_a_batch_ends_once(batches: Batches) -> None:
     batch = await begun(batches)
+    await batches.finish(task(), FINE)
     counts = Counts(succeeded=1, canceled=2)
     ends = await asyncio.gather(*(batches.end(batch, counts, 99, NOW + 5) for _ in range(10)))
     assert ends.count(True) == 1
@@ -152,6 +153,14 @@ async def test_a_batch_ends_once(batches: Batches) -> None:
     await batches.tidy(batch)
     assert [pair async for pair in batches.results("p", "b")] == []
     assert (await batches.cancel("p", "b", NOW + 9)) == found
+
+
+async def test_a_batch_does_not_end_without_a_result_that_came_meanwhile(batches: Batches) -> None:
+    batch = await begun(batches)
+    await batches.cancel("p", "b", NOW)
+    await batches.finish(task(), FINE)
+    assert not await batches.end(batch, Counts(canceled=3), 99, NOW)
+    assert await batches.end(batch, Counts(succeeded=1, canceled=2), 99, NOW)
 
 
 async def test_pages_show_what_is_ready_the_newest_first(batches: Batches) -> None:

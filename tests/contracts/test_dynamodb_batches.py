@@ -161,7 +161,7 @@ async def test_a_large_result_that_is_not_the_first_leaves_no_file(stored: Dynam
     kept = await asyncio.gather(*(stored.finish(tasks(1)[0], result) for result in results))
     assert sum(one is not None for one in kept) == 1
     assert len(files(tmp_path)) == 1
-    await stored.end(batch, Counts(), 9, NOW)
+    await stored.end(batch, Counts(succeeded=1), 9, NOW)
     assert await stored.finish(tasks(2)[1], results[0]) is None
     assert len(files(tmp_path)) == 1
 

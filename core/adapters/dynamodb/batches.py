@@ -116,9 +116,10 @@ class DynamoBatches:
 
     async def end(self, batch: Batch, counts: Counts, results_size: int, now: float) -> bool:
         def make(before: Batch, change: Change) -> Batch | None:
-            if before.ended_at is not None:
+            if before.ended_at is not None or not before.counts.same_results(counts):
                 return None
             unset(change, "ended_at")
+            change.require(f"{change.name('left')} = {change.value(before.total - before.counts.done)}")
             change.set("ended_at", change.value(now))
             change.set("results_size", change.value(results_size))
             for name in Counts.__dataclass_fields__:

@@ -128,7 +128,7 @@ class MemoryBatches:
     async def end(self, batch: Batch, counts: Counts, results_size: int, now: float) -> bool:
         with self._lock:
             kept = self._kept.get((batch.project_id, batch.id))
-            if kept is None or kept.batch.ended_at is not None:
+            if kept is None or kept.batch.ended_at is not None or not kept.batch.counts.same_results(counts):
                 return False
             kept.batch = replace(kept.batch, counts=counts, results_size=results_size, ended_at=now)
             return True

@@ -162,7 +162,8 @@ class SqliteBatches:
             counts.expired,
             results_size,
             now,
-            where="AND ended_at IS NULL",
+            where="AND ended_at IS NULL AND succeeded = ? AND errored = ?",
+            bound=(counts.succeeded, counts.errored),
         )
 
     async def tidy(self, batch: Batch) -> None:
@@ -181,9 +182,11 @@ class SqliteBatches:
         values = {"now": now, "limit": limit}
         return await self._database.read(lambda connection: [_batch(row) for row in connection.execute(_DUE, values)])
 
-    async def _change(self, batch: Batch, assignments: str, *values: object, where: str = "") -> bool:
+    async def _change(
+        self, batch: Batch, assignments: str, *values: object, where: str = "", bound: Sequence[object] = ()
+    ) -> bool:
         statement = f"UPDATE batches SET {assignments} WHERE project_id = ? AND id = ? {where}"
-        given = (*values, batch.project_id, batch.id)
+        given = (*values, batch.project_id, batch.id, *bound)
         return await self._database.write(lambda connection: connection.execute(statement, given).rowcount == 1)
 
     async def _held(self, task: Task, holder: str, assignments: str, value: float) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -272,3 +272,12 @@ async def test_a_batch_is_dropped_when_it_has_ended_and_not_before(yard: Yard) -
     await yard.book.remove(await yard.book.find("p", batch.id))
     with pytest.raises(NotFound):
         await yard.book.find("p", batch.id)
+
+
+async def test_two_that_end_a_batch_at_once_leave_all_of_its_results(yard: Yard) -> None:
+    batch = await yard.create(3)
+    await yard.work()
+    ready = replace(await yard.book.find("p", batch.id), ended_at=None)
+    # As seen by a server that read the batch just before another one ended it.
+    assert not await yard.book.end(ready)
+    assert [line["custom_id"] for line in await yard.results(batch)] == ["item-0", "item-1", "item-2"]
